@@ -1,0 +1,115 @@
+"""What the planner sees of a pool. Built by a backend, the same for processes and pods."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from paddock.protocol.words import Mode
+
+
+class Phase(StrEnum):
+    """Where a runner is, as its backend sees it."""
+
+    PENDING = "pending"
+    """Not placed anywhere yet: no process runs, no call can be there."""
+    STARTING = "starting"
+    """Runs, but has not registered with the orchestrator."""
+    READY = "ready"
+    """Registered; takes sessions unless its intent says drain."""
+    TERMINATING = "terminating"
+    """Was told to go for good (DELETE, SIGTERM): cannot be taken back."""
+    FAILED = "failed"
+    """Its process or pod is over."""
+
+
+class DrainReason(StrEnum):
+    SCALE_DOWN = "ScaleDown"
+    ROLLOUT = "Rollout"
+    NODE_CORDON = "NodeCordon"
+    BROKEN = "Broken"
+    POOL_DELETED = "PoolDeleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What was written down for a runner before it was told. `drain_epoch` only grows."""
+
+    drain_epoch: int = 0
+    mode: Mode = Mode.SERVE
+    reason: DrainReason | None = None
+    since: float | None = None
+    """Wall clock, seconds; as `deadline`, absolute so that it survives the writer."""
+    deadline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BarrierReport:
+    """The runner's own word: at `drain_epoch` it takes nothing new and holds `booked` sessions."""
+
+    drain_epoch: int
+    booked: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerView:
+    runner_id: str
+    revision: str
+    phase: Phase
+    created_at: float
+    """Wall clock, seconds."""
+    capacity: int
+    intent: Intent = Intent()
+    report: BarrierReport | None = None
+    """The newest report of this runner's present instance; None when it never reported."""
+    booked: int | None = None
+    """Sessions it holds as the orchestrator counts them; None when nothing fresh is known.
+    Unknown gives neither capacity nor load, and is never a victim."""
+    can_drain: bool = True
+    """Obeys drain and serve and reports (level 2); False for an unmodified v2 runner."""
+    ready_at: float | None = None
+    oldest_session_s: float = 0.0
+    """Age of its oldest session, for orders that ask for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSettings:
+    """The part of an AgentDeployment that the planner obeys."""
+
+    revision: str
+    """The revision new runners are created with; runners of any other are replaced."""
+    min_runners: int
+    max_runners: int
+    sessions_per_runner: int
+    warm_sessions: int
+    max_starting: int
+    max_draining: int
+    max_surge: int
+    order: str
+    """FewestSessions | ShortestRemaining | EmptyNode | Newest"""
+    idle_only: bool
+    """True: scale-down takes idle runners only (Horizon); False: it may drain busy ones (Buffer)."""
+    drain_timeout_s: float
+    warn_before_s: float
+    on_timeout: str
+    """Terminate | Keep"""
+    undrain: bool
+    undrain_old_revision: bool
+    min_ready_s: float
+    start_deadline_s: float
+    progress_deadline_s: float
+    paused: str
+    """None | ScaleDown | ScaleUp | Scaling | Everything"""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolView:
+    """Everything the planner may know of one pool at one instant."""
+
+    runners: tuple[RunnerView, ...]
+    queued: int
+    fresh: bool
+    """Statistics are fresh and plausible. When False nothing is drained for scale-down."""
+    settings: PlanSettings
+    deleting: bool = False
+    """The pool itself is going away: drain everything, create nothing."""
+    may_create_at: float = 0.0
+    """Wall clock, seconds: crash back-off; nothing is created before it."""
