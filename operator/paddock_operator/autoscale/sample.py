@@ -24,7 +24,8 @@ class PoolSample:
     ready: int
     starting: int
     overdue_starts: int = 0
-    """Starting runners later than three times the expected start-up time: they count as absent."""
+    """Those of `starting` that are later than three times the expected start-up time: they count
+    as absent."""
     draining_sessions: int = 0
     fresh: bool = True
     """False when the statistics are stale or implausible: hold, never shrink."""

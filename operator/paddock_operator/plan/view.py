@@ -68,6 +68,12 @@ class RunnerView:
     ready_at: float | None = None
     oldest_session_s: float = 0.0
     """Age of its oldest session, for orders that ask for it."""
+    node: str = ""
+    """Where it runs, for the order EmptyNode."""
+    cordoned: bool = False
+    """Its node is going away: it is drained, and never taken back."""
+    silent_since: float | None = None
+    """Wall clock, seconds: since when nothing fresh is known of a READY runner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +92,7 @@ class PlanSettings:
     order: str
     """FewestSessions | ShortestRemaining | EmptyNode | Newest"""
     idle_only: bool
-    """True: scale-down takes idle runners only (Horizon); False: it may drain busy ones (Buffer)."""
+    """True: scale-down takes idle runners (Horizon); False: busy ones drain too (Buffer)."""
     drain_timeout_s: float
     warn_before_s: float
     on_timeout: str
@@ -98,6 +104,8 @@ class PlanSettings:
     progress_deadline_s: float
     paused: str
     """None | ScaleDown | ScaleUp | Scaling | Everything"""
+    rollout: str = "Surge"
+    """Surge | Paused"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,3 +121,6 @@ class PoolView:
     """The pool itself is going away: drain everything, create nothing."""
     may_create_at: float = 0.0
     """Wall clock, seconds: crash back-off; nothing is created before it."""
+    rollout_progress_at: float | None = None
+    """Wall clock, seconds: when the roll-out began or last made a runner ready, as its owner
+    remembers it across crashes; None: judged by the runners in view."""

@@ -66,6 +66,26 @@ class SessionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionChange:
+    """Everything about a session that changes after its start; each field replaces what is kept.
+
+    A session is open until `torn_down_ms` is set, so an ending one that never ran sets it too.
+    """
+
+    session_id: str
+    state: str
+    attempt: int
+    runner_id: str
+    instance: str
+    assigned_ms: int | None = None
+    started_ms: int | None = None
+    ended_ms: int | None = None
+    torn_down_ms: int | None = None
+    end_reason: str | None = None
+    end_detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EventRow:
     """One line of the organization's history. `event_id` is given by the writer's caller, grows."""
 
@@ -78,3 +98,41 @@ class EventRow:
     session_id: str | None
     data: bytes
     """JSON object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an agent's sessions used inside a window; adjacent windows add up exactly."""
+
+    agent: str
+    sessions: int
+    """Sessions requested inside the window."""
+    instantiating_ms: int
+    """From being assigned to a runner until it ran (or ended without running)."""
+    running_ms: int
+    tearing_down_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """Rows removed by one pruning."""
+
+    sessions: int
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreHealth:
+    """The writer's own account of itself."""
+
+    ok: bool
+    failure: str
+    """The last commit's failure, "" after one that succeeded."""
+    queued: int
+    """Submissions waiting for the writer."""
+    commit_s: float
+    """How long the last commit took, waiting for a lock included."""
+    commits: int
+    """Transactions committed since the store was opened."""
+    submissions: int
+    """Submissions that those transactions carried."""

@@ -47,7 +47,7 @@ class Mode(StrEnum):
 
 
 def end_reason(word: str) -> tuple[EndReason, str]:
-    """The end reason for a word an agent used, with the word kept as detail if it is not one of ours.
+    """The end reason for an agent's word, which is kept as detail if it is not one of ours.
 
     An agent may end a call for any reason it likes; an unknown one is a completed call.
     """

@@ -1,0 +1,301 @@
+"""`POST /v1/public/{agent}/start`, as raw ASGI: framework objects would double its cost.
+
+Admission, cheapest first: key, body size, rate, JSON, idempotency replay, agent, capacity.
+"""
+
+import asyncio
+import hashlib
+import logging
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from paddock_orchestrator.api.answers import ApiError, answer, answer_error
+from paddock_orchestrator.dispatch.refusal import Reason, Refused
+from paddock_orchestrator.keyring import Grant, Keyring
+from paddock_orchestrator.links.accept import bearer
+from paddock_orchestrator.links.outbox import Receive, SendMessage
+from paddock_orchestrator.orchestrator import Orchestrator, new_session_id, now
+from paddock_orchestrator.state.book import Session
+from paddock_orchestrator.store.errors import DuplicateKey
+from paddock_orchestrator.store.records import Scope
+
+log = logging.getLogger("paddock.starts")
+
+AGENT = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(@dev)?\Z")
+_NUMBER = re.compile(r"\+?[0-9]{2,15}\Z")
+WATCH_AFTER_S = 0.05
+"""A start that takes longer than a dispatch is watched for its caller going away."""
+
+
+class Call(msgspec.Struct, frozen=True, omit_defaults=True):
+    direction: Literal["inbound", "outbound"] = "inbound"
+    user_number: str = ""
+    instructions: str | None = None
+
+
+class StartBody(msgspec.Struct, frozen=True, rename="camel"):
+    body: msgspec.Raw = msgspec.Raw(b"{}")
+    call: Call | None = None
+    create_daily_room: bool | None = None
+
+
+_decode = msgspec.json.Decoder(StartBody).decode
+_encode = msgspec.json.Encoder().encode
+_NO_CALL = b'{"direction":"inbound"}'
+
+
+@dataclass(slots=True, eq=False)
+class _Pending:
+    """A start under way, which a retry with the same key joins."""
+
+    digest: bytes
+    outcome: asyncio.Future["_Started | Refused"]
+    callers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Started:
+    session_id: str
+    replayed: bool = False
+
+
+class Start:
+    def __init__(self, orchestrator: Orchestrator, keyring: Keyring) -> None:
+        self._orchestrator = orchestrator
+        self._keyring = keyring
+        self._pending: dict[tuple[str, str, str], _Pending] = {}
+        self._watchers: dict[str, asyncio.Task[None]] = {}
+
+    async def __call__(self, scope: Any, receive: Receive, send: SendMessage, agent: str) -> None:
+        try:
+            grant = self._admitted(scope, agent)
+            raw = await self._read(scope, receive)
+            self._within_rate(grant)
+            request = _parsed(raw)
+            key = _idempotency_key(scope)
+            outcome = await self._outcome(grant, agent, request, raw, key, receive)
+        except ApiError as error:
+            await answer_error(send, error)
+            return
+        if isinstance(outcome, Refused):
+            await answer_error(send, refusal(outcome))
+            return
+        await self._answer(send, agent, outcome)
+
+    def _admitted(self, scope: Any, agent: str) -> Grant:
+        grant = self._keyring.find(bearer(scope))
+        if grant is None:
+            raise ApiError(401, "bad_key", "The key is unknown, revoked or expired")
+        if not grant.may(Scope.PUBLIC):
+            raise ApiError(403, "wrong_scope", "This key may not start sessions")
+        if not grant.reaches(agent):
+            raise ApiError(403, "wrong_agent", f"This key may not start {agent!r}")
+        if self._orchestrator.stopping:
+            raise refusal(Refused(Reason.SHUTTING_DOWN, 2))
+        return grant
+
+    async def _read(self, scope: Any, receive: Receive) -> bytes:
+        limit = self._orchestrator.settings.max_body_bytes
+        for name, value in scope["headers"]:
+            if name == b"content-length" and value.isdigit() and int(value) > limit:
+                raise _too_large(limit)
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        if not message.get("more_body"):
+            if len(body) > limit:
+                raise _too_large(limit)
+            return body
+        parts, size = [body], len(body)
+        while message.get("more_body"):
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ApiError(400, "incomplete", "The request ended before its body did")
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > limit:
+                raise _too_large(limit)
+        return b"".join(parts)
+
+    @staticmethod
+    def _within_rate(grant: Grant) -> None:
+        at = now().mono
+        if not grant.bucket.take(at):
+            raise refusal(Refused(Reason.RATE_LIMITED, max(1, round(grant.bucket.due_in(at)))))
+
+    async def _outcome(
+        self,
+        grant: Grant,
+        agent: str,
+        request: StartBody,
+        raw: bytes,
+        key: str | None,
+        receive: Receive,
+    ) -> _Started | Refused:
+        if key is None:
+            return await self._begin(self._session(grant, agent, request), receive)
+        digest = hashlib.sha256(agent.encode() + b"\0" + raw).digest()
+        slot = (grant.org, agent, key)
+        pending = self._pending.get(slot)
+        if pending is not None:
+            if pending.digest != digest:
+                raise _other_body(key)
+            pending.callers += 1
+            outcome = await asyncio.shield(pending.outcome)
+            if isinstance(outcome, _Started):
+                return _Started(outcome.session_id, replayed=True)
+            return outcome
+        pending = _Pending(digest, asyncio.get_running_loop().create_future())
+        self._pending[slot] = pending
+        try:
+            outcome = await self._replayed(slot, digest) or await self._begin(
+                self._session(grant, agent, request, key, digest), receive, pending
+            )
+            pending.outcome.set_result(outcome)
+        except BaseException as why:
+            if not pending.outcome.done():
+                failed = why if isinstance(why, Exception) else ConnectionError("start abandoned")
+                pending.outcome.set_exception(failed)
+                pending.outcome.exception()
+            raise
+        finally:
+            del self._pending[slot]
+        return outcome
+
+    async def _replayed(self, slot: tuple[str, str, str], digest: bytes) -> _Started | None:
+        row = await self._orchestrator.journal.store.find_idempotent(*slot)
+        if row is None:
+            return None
+        if row.body_digest != digest:
+            raise _other_body(slot[2])
+        return _Started(row.session_id, replayed=True)
+
+    def _session(
+        self,
+        grant: Grant,
+        agent: str,
+        request: StartBody,
+        key: str | None = None,
+        digest: bytes | None = None,
+    ) -> Session:
+        book = self._orchestrator.book
+        pool = book.find_pool((grant.org, agent))
+        body = bytes(request.body)
+        return Session(
+            session_id=new_session_id(),
+            pool=pool,
+            requested=now(),
+            max_duration_s=pool.declared.max_duration_s,
+            call=_NO_CALL if request.call is None else _call_facts(request.call),
+            data=b"{}" if body == b"null" else body,
+            idempotency_key=key,
+            body_digest=digest,
+        )
+
+    async def _begin(
+        self, session: Session, receive: Receive, pending: _Pending | None = None
+    ) -> _Started | Refused:
+        orchestrator = self._orchestrator
+        if not orchestrator.journal.healthy:
+            session.pool.counters.refusals += 1
+            return Refused(Reason.STORE_UNAVAILABLE, 2)
+        loop = asyncio.get_running_loop()
+        watch = loop.call_later(WATCH_AFTER_S, self._watch, session, receive, pending)
+        try:
+            refused = await orchestrator.start(session)
+        except DuplicateKey:
+            raise _other_body(session.idempotency_key or "") from None
+        finally:
+            watch.cancel()
+            watcher = self._watchers.pop(session.session_id, None)
+            if watcher is not None:
+                watcher.cancel()
+        return refused if refused is not None else _Started(session.session_id)
+
+    def _watch(self, session: Session, receive: Receive, pending: _Pending | None) -> None:
+        task = asyncio.get_running_loop().create_task(self._until_gone(session, receive, pending))
+        self._watchers[session.session_id] = task
+
+    async def _until_gone(
+        self, session: Session, receive: Receive, pending: _Pending | None
+    ) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        if pending is None or pending.callers == 1:
+            self._orchestrator.caller_left(session.session_id)
+
+    async def _answer(self, send: SendMessage, agent: str, started: _Started) -> None:
+        orchestrator = self._orchestrator
+        token = orchestrator.tokens.text(started.session_id)
+        body = (
+            f'{{"sessionId":"{started.session_id}","agent":"{agent}","token":"{token}",'
+            f'"textUrl":"{orchestrator.base_url}/v1/sessions/{started.session_id}/text"}}'
+        ).encode()
+        headers = ((b"idempotent-replayed", b"true"),) if started.replayed else ()
+        if log.isEnabledFor(logging.INFO):
+            log.info("session_started", extra={"session": started.session_id, "agent": agent})
+        await answer(send, 200, body, headers)
+
+
+def refusal(refused: Refused) -> ApiError:
+    """The answer to a start that got no session."""
+    extra = None
+    if refused.attempts:
+        attempts = [{"runner": a.runner_id, "reason": a.reason} for a in refused.attempts]
+        extra = {"attempts": attempts}
+    return ApiError(refused.status, refused.reason, refused.message, refused.retry_after_s, extra)
+
+
+def _parsed(raw: bytes) -> StartBody:
+    try:
+        request = _decode(raw) if raw.strip() else StartBody()
+    except msgspec.ValidationError as why:
+        raise ApiError(400, "bad_request", f"The request body does not fit: {why}") from None
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as why:
+        raise ApiError(400, "bad_json", f"The request body is not JSON: {why}") from None
+    if request.create_daily_room:
+        raise ApiError(
+            400, "no_room_provider", "createDailyRoom: true, but no room provider is configured"
+        )
+    number = request.call.user_number if request.call is not None else ""
+    if number and not _NUMBER.match(number):
+        raise ApiError(
+            400,
+            "bad_request",
+            f"call.user_number: got {number[:40]!r}, expected E.164 (+15551230000)",
+        )
+    return request
+
+
+def _call_facts(call: Call) -> bytes:
+    facts: dict[str, object] = {"direction": call.direction}
+    if call.user_number:
+        facts["user_number"] = call.user_number
+    if call.instructions is not None:
+        facts["instructions"] = call.instructions
+    return _encode(facts)
+
+
+def _idempotency_key(scope: Any) -> str | None:
+    for name, value in scope["headers"]:
+        if name == b"idempotency-key":
+            if not 1 <= len(value) <= 255 or not value.isascii():
+                shown = value[:40].decode("latin-1")
+                raise ApiError(
+                    400, "bad_request",
+                    f"Idempotency-Key: got {shown!r}, expected 1 to 255 ASCII characters",
+                )  # fmt: skip
+            return str(value.decode("ascii"))
+    return None
+
+
+def _too_large(limit: int) -> ApiError:
+    return ApiError(413, "too_large", f"The request body is larger than {limit} bytes")
+
+
+def _other_body(key: str) -> ApiError:
+    return ApiError(
+        422, "idempotency_mismatch", f"Idempotency-Key {key!r} was used with another request body"
+    )

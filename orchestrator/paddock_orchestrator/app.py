@@ -1,0 +1,147 @@
+"""The one ASGI application: hot paths by hand, everything else through FastAPI."""
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from paddock import __version__
+from paddock.protocol import control
+from paddock_orchestrator.api import events, internal, management
+from paddock_orchestrator.api.answers import ApiError, answer_error
+from paddock_orchestrator.api.openapi import add_hot_paths
+from paddock_orchestrator.api.start import AGENT, Start
+from paddock_orchestrator.keyring import Keyring
+from paddock_orchestrator.links.bridge_socket import BridgeSocket
+from paddock_orchestrator.links.outbox import Receive, SendMessage
+from paddock_orchestrator.links.runner_socket import RunnerSocket
+from paddock_orchestrator.links.text_socket import TextSocket
+from paddock_orchestrator.orchestrator import Orchestrator
+from paddock_orchestrator.store.errors import StoreError
+
+log = logging.getLogger("paddock.http")
+
+_START = "/v1/public/"
+
+
+class App:
+    """Routes by path prefix: a start costs one comparison before its handler."""
+
+    def __init__(self, orchestrator: Orchestrator, keyring: Keyring) -> None:
+        self._orchestrator = orchestrator
+        self._start = Start(orchestrator, keyring)
+        self._runner = RunnerSocket(orchestrator, keyring)
+        self._bridge = BridgeSocket(orchestrator)
+        self._text = TextSocket(orchestrator)
+        self.management = management_app(orchestrator, keyring)
+
+    async def __call__(self, scope: Any, receive: Receive, send: SendMessage) -> None:
+        path: str = scope["path"]
+        if scope["type"] == "http":
+            if path.startswith(_START) and path.endswith("/start"):
+                await self._http_start(scope, receive, send, path[len(_START) : -len("/start")])
+            else:
+                await self.management(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._socket(scope, receive, send, path)
+
+    async def _http_start(
+        self, scope: Any, receive: Receive, send: SendMessage, agent: str
+    ) -> None:
+        if scope["method"] != "POST":
+            error = ApiError(405, "method_not_allowed", "Starting a session is a POST")
+            await answer_error(send, error)
+        elif AGENT.match(agent) is None:
+            error = ApiError(404, "unknown_agent", f"{agent[:80]!r} is not an agent's name")
+            await answer_error(send, error)
+        else:
+            try:
+                await self._start(scope, receive, send, agent)
+            except Exception:
+                log.exception("start_failed")
+                broken = ApiError(500, "internal", "The start failed; this is our fault")
+                await answer_error(send, broken)
+
+    async def _socket(self, scope: Any, receive: Receive, send: SendMessage, path: str) -> None:
+        parts = path.strip("/").split("/")
+        if path == control.PATH:
+            await self._runner(scope, receive, send)
+        elif len(parts) == 3 and parts[:2] == ["v1", "bridge"]:
+            await self._bridge(scope, receive, send, parts[2])
+        elif len(parts) == 4 and parts[:2] == ["v1", "sessions"] and parts[3] == "text":
+            await self._text(scope, receive, send, parts[2])
+        else:
+            await receive()
+            await send({"type": "websocket.close", "code": 4004})
+
+
+def management_app(orchestrator: Orchestrator, keyring: Keyring) -> FastAPI:
+    """Management, events, internals and health."""
+    app = FastAPI(
+        title="Paddock orchestrator",
+        version=__version__,
+        description="Start, watch and end the sessions of voice agents.",
+        docs_url="/docs",
+        redoc_url=None,
+    )
+    app.state.orchestrator = orchestrator
+    app.state.keyring = keyring
+    for router in (management.router, events.router, internal.router):
+        app.include_router(router)
+    _add_health(app, orchestrator)
+    _add_errors(app)
+    add_hot_paths(app)
+    return app
+
+
+def _add_health(app: FastAPI, orchestrator: Orchestrator) -> None:
+    @app.get("/healthz", tags=["health"])
+    async def healthz() -> dict[str, str]:
+        """The event loop turns."""
+        return {"status": "ok", "version": __version__}
+
+    @app.get("/readyz", tags=["health"])
+    async def readyz() -> Response:
+        """Starts can be taken: the store writes and the process is not stopping."""
+        health = orchestrator.journal.store.health()
+        ready = health.ok and not orchestrator.stopping
+        reason = "" if ready else health.failure or "stopping"
+        body = {"ready": ready, "reason": reason, "boot": orchestrator.dispatcher.boot}
+        return JSONResponse(body, 200 if ready else 503)
+
+    @app.get("/metrics", tags=["health"])
+    async def metrics() -> Response:
+        """Prometheus text format."""
+        return Response(orchestrator.metrics.render(), media_type="text/plain; version=0.0.4")
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(ApiError)
+    async def api_error(_: Request, error: ApiError) -> Response:
+        return JSONResponse(error.body(), error.status, headers=error.headers())
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        return _answer(ApiError(422, "bad_request", "; ".join(map(_complaint, error.errors()))))
+
+    @app.exception_handler(HTTPException)
+    async def http_error(_: Request, error: HTTPException) -> Response:
+        reason = "not_found" if error.status_code == 404 else "bad_request"
+        return _answer(ApiError(error.status_code, reason, str(error.detail)))
+
+    @app.exception_handler(StoreError)
+    async def store_error(_: Request, error: StoreError) -> Response:
+        return _answer(ApiError(503, "store_unavailable", str(error), 2))
+
+
+def _answer(error: ApiError) -> Response:
+    return JSONResponse(error.body(), error.status, headers=error.headers())
+
+
+def _complaint(error: Any) -> str:
+    """`limit: got 'x', expected ...` for one of pydantic's findings."""
+    where = ".".join(str(p) for p in error["loc"] if p not in ("body", "query", "path", "header"))
+    return f"{where or 'body'}: got {str(error.get('input'))[:80]!r}, {error['msg']}"

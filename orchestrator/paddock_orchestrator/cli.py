@@ -1,0 +1,37 @@
+"""`paddock orchestrator`."""
+
+import os
+from pathlib import Path
+
+import click
+
+from paddock_orchestrator.main import CannotStart, serve
+from paddock_orchestrator.settings import SettingError, Settings
+from paddock_orchestrator.store.errors import StoreError
+
+
+@click.command(
+    epilog="Example: paddock orchestrator --port 8600 --state-dir ./state", no_args_is_help=False
+)
+@click.option("--host", help="Address to bind to. Loopback unless told otherwise.")
+@click.option("--port", type=int, help="Port; 0 lets the system choose. Default 8600.")
+@click.option("--state-dir", type=click.Path(path_type=Path), help="Where the database lives.")
+@click.option("--database", help="sqlite:///PATH; default: a file in the state directory.")
+@click.option("--public-url", help="URL that runners and callers elsewhere reach this server by.")
+@click.option("--retention-days", type=float, help="Delete ended sessions after this. Default 30.")
+@click.option("--starts-per-s", type=float, help="Sustained starts a second for one key.")
+@click.option("--starts-burst", type=float, help="Starts one key may ask for at once.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), help="Default text.")
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="Default info."
+)
+def orchestrator(**options: object) -> None:
+    """Run the session orchestrator: one process, one port, one SQLite file.
+
+    The first start makes an organization and its keys; the command line on this machine finds
+    them by itself. Every option is also PADDOCK_ORCHESTRATOR_<NAME> in the environment.
+    """
+    try:
+        serve(Settings.from_env(os.environ, **options), os.environ)
+    except (CannotStart, SettingError, StoreError, OSError) as why:
+        raise click.ClickException(str(why)) from None

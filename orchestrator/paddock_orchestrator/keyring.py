@@ -1,0 +1,132 @@
+"""Keys: made, found by digest in constant time, revoked and rolled at once."""
+
+import hashlib
+import secrets
+import time
+from dataclasses import dataclass, replace
+
+from paddock_orchestrator.dispatch.bucket import TokenBucket
+from paddock_orchestrator.store.records import Key, Organization, Scope
+from paddock_orchestrator.store.store import Store
+
+_PREFIX = {Scope.PUBLIC: "pk_", Scope.PRIVATE: "sk_", Scope.RUNNER: "rk_"}
+_MAY: dict[Scope, frozenset[Scope]] = {
+    Scope.PUBLIC: frozenset({Scope.PUBLIC}),
+    Scope.RUNNER: frozenset({Scope.RUNNER}),
+    Scope.PRIVATE: frozenset({Scope.PUBLIC, Scope.RUNNER, Scope.PRIVATE}),
+}
+
+
+@dataclass(slots=True)
+class Grant:
+    """A key that was recognised, with its own start rate."""
+
+    key: Key
+    bucket: TokenBucket
+
+    @property
+    def org(self) -> str:
+        return self.key.org_id
+
+    def may(self, scope: Scope) -> bool:
+        return scope in _MAY[self.key.scope]
+
+    def reaches(self, agent: str) -> bool:
+        return not self.key.agents or agent.removesuffix("@dev") in self.key.agents
+
+
+def digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
+class Keyring:
+    """All keys, in memory. Looked up by digest, so no comparison depends on the secret."""
+
+    def __init__(self, store: Store, *, starts_per_s: float, starts_burst: float) -> None:
+        self._store = store
+        self._rate = (starts_per_s, starts_burst)
+        self._grants: dict[bytes, Grant] = {}
+
+    async def load(self) -> None:
+        self._grants.clear()
+        for key in await self._store.keys():
+            self._remember(key)
+
+    def _remember(self, key: Key) -> None:
+        bucket = TokenBucket.full(*self._rate, time.monotonic())
+        self._grants[key.digest] = Grant(key, bucket)
+
+    def find(self, text: str) -> Grant | None:
+        """The grant for a key's text; None for unknown, revoked and expired keys."""
+        grant = self._grants.get(digest(text))
+        if grant is None or grant.key.revoked_ms is not None:
+            return None
+        expires_ms = grant.key.expires_ms
+        if expires_ms is not None and expires_ms <= _now_ms():
+            return None
+        return grant
+
+    def list(self, org: str) -> list[Key]:
+        mine = [g.key for g in self._grants.values() if g.key.org_id == org]
+        return sorted(mine, key=lambda k: (k.created_ms, k.key_id))
+
+    def by_id(self, org: str, key_id: str) -> Key | None:
+        return next((k for k in self.list(org) if k.key_id == key_id), None)
+
+    async def create(
+        self,
+        org: str,
+        name: str,
+        scope: Scope,
+        *,
+        agents: tuple[str, ...] = (),
+        expires_ms: int | None = None,
+    ) -> tuple[Key, str]:
+        """A new key and its text. The text of a public key alone can be read again."""
+        text = _PREFIX[scope] + secrets.token_urlsafe(24)
+        key = Key(
+            key_id=f"key_{secrets.token_hex(6)}",
+            org_id=org,
+            name=name,
+            scope=scope,
+            digest=digest(text),
+            created_ms=_now_ms(),
+            shown=text if scope is Scope.PUBLIC else "",
+            agents=agents,
+            expires_ms=expires_ms,
+        )
+        await self._store.put_key(key)
+        self._remember(key)
+        return key, text
+
+    async def revoke(self, key: Key) -> Key:
+        """From this instant on the key opens nothing."""
+        revoked = replace(key, revoked_ms=_now_ms())
+        grant = self._grants.get(key.digest)
+        if grant is not None:
+            grant.key = revoked
+        await self._store.put_key(revoked)
+        return revoked
+
+    async def roll(self, key: Key) -> tuple[Key, str]:
+        """A new key of the same name, scope and reach; the old one is revoked."""
+        made = await self.create(
+            key.org_id, key.name, key.scope, agents=key.agents, expires_ms=key.expires_ms
+        )
+        await self.revoke(key)
+        return made
+
+
+async def first_organization(store: Store, keyring: Keyring) -> dict[str, str] | None:
+    """On an empty store: the organization `default` and a key of each scope, as texts by scope."""
+    if await store.organizations():
+        return None
+    await store.create_organization(Organization("default", "default", _now_ms()))
+    texts = {}
+    for scope in (Scope.PRIVATE, Scope.PUBLIC, Scope.RUNNER):
+        _, texts[scope.value] = await keyring.create("default", f"first-{scope.value}", scope)
+    return texts
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

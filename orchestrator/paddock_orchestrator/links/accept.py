@@ -1,0 +1,47 @@
+"""What every socket handler needs of a raw ASGI connection."""
+
+from typing import Any
+from urllib.parse import parse_qs
+
+from paddock_orchestrator.links.outbox import Receive
+
+CLEAN_CODES = frozenset({1000, 1001})
+
+
+class Closed(ConnectionError):
+    """The peer closed, with this code; 1005 and 1006 are a connection that broke."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"closed with {code}")
+        self.code = code
+
+    @property
+    def clean(self) -> bool:
+        return self.code in CLEAN_CODES
+
+
+def bearer(scope: Any) -> str:
+    """The bearer key of a request or an upgrade, "" when there is none."""
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            kind, _, text = value.decode("latin-1").partition(" ")
+            if kind.lower() == "bearer":
+                return str(text.strip())
+    return ""
+
+
+def query(scope: Any) -> dict[str, str]:
+    """Query parameters, the first value of each."""
+    parsed = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    return {name: values[0] for name, values in parsed.items()}
+
+
+async def received(receive: Receive) -> str:
+    """The next text message. Raises `Closed` when the peer is gone."""
+    message = await receive()
+    if message["type"] != "websocket.receive":
+        raise Closed(int(message.get("code") or 1005))
+    text = message.get("text")
+    if text is None:
+        text = (message.get("bytes") or b"").decode("utf-8", "replace")
+    return str(text)

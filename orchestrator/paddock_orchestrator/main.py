@@ -1,0 +1,174 @@
+"""The orchestrator as a process: open the store, recover, serve, stop."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Mapping
+from dataclasses import replace
+
+import uvicorn
+import uvloop
+
+from paddock.client.contexts import Context, ContextFile
+from paddock_orchestrator.app import App
+from paddock_orchestrator.journal import Journal
+from paddock_orchestrator.keyring import Keyring, first_organization
+from paddock_orchestrator.observe import logs
+from paddock_orchestrator.orchestrator import Orchestrator, now
+from paddock_orchestrator.recovery import reopen
+from paddock_orchestrator.settings import Settings
+from paddock_orchestrator.state.machine import Dispatcher
+from paddock_orchestrator.store.store import Store
+from paddock_orchestrator.tokens import Tokens
+
+log = logging.getLogger("paddock.main")
+
+_SECRET = "token-secret"  # the setting's name, not its value
+STOP_TIMEOUT_S = 5
+
+
+class CannotStart(Exception):
+    """The process cannot serve: what is in the way, and the fix."""
+
+
+def serve(settings: Settings, env: Mapping[str, str]) -> None:
+    """Serve until SIGTERM or SIGINT. Raises `CannotStart`, `StoreError` or `SettingError`."""
+    logs.configure(settings.log_format, settings.log_level)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings, env))
+
+
+async def _serve(settings: Settings, env: Mapping[str, str]) -> None:
+    settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    listener = _listen(settings)
+    port = listener.getsockname()[1]
+    url = settings.public_url or f"http://{_reachable(settings.host)}:{port}"
+    settings = replace(settings, port=port, public_url=url)
+    store = await Store.open(settings.database_url)
+    try:
+        keyring = Keyring(
+            store, starts_per_s=settings.starts_per_s, starts_burst=settings.starts_burst
+        )
+        await keyring.load()
+        await _remember_keys(store, keyring, settings, env)
+        orchestrator = await assemble(settings, store)
+        await _run(orchestrator, App(orchestrator, keyring), listener)
+    finally:
+        await store.close()
+
+
+async def assemble(settings: Settings, store: Store) -> Orchestrator:
+    """An orchestrator over an open store, with what was live before put back in place."""
+    dispatcher = Dispatcher(settings.limits, boot=secrets.token_hex(8))
+    journal = Journal(store, last_event_id=await store.last_event_id())
+    orchestrator = Orchestrator(settings, dispatcher, journal, Tokens(await _secret(store)))
+    orchestrator.apply(await reopen(store, dispatcher, now()))
+    return orchestrator
+
+
+async def _secret(store: Store) -> bytes:
+    secret = await store.setting(_SECRET)
+    if secret is None:
+        secret = secrets.token_bytes(32)
+        await store.put_setting(_SECRET, secret)
+    return secret
+
+
+async def _remember_keys(
+    store: Store, keyring: Keyring, settings: Settings, env: Mapping[str, str]
+) -> None:
+    """Make the first organization's keys, and let this machine's command line find them."""
+    texts = await first_organization(store, keyring)
+    if texts is None:
+        return
+    file = ContextFile.load(env)
+    context = Context(
+        name="local",
+        url=settings.public_url,
+        private_key=texts["private"],
+        public_key=texts["public"],
+        runner_key=texts["runner"],
+    )
+    file.put(context, use=True)
+    file.save()
+    log.info("first_keys_written", extra={"file": str(file.path)})
+
+
+async def _run(orchestrator: Orchestrator, app: App, listener: socket.socket) -> None:
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="websockets-sansio",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        ws_max_size=1 << 20,
+        ws_ping_interval=10.0,
+        ws_ping_timeout=15.0,
+        ws_per_message_deflate=False,
+        timeout_graceful_shutdown=STOP_TIMEOUT_S,
+        server_header=False,
+        date_header=False,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    living = asyncio.create_task(orchestrator.run())
+    log.info("listening", extra={"url": orchestrator.base_url, "pid": os.getpid()})
+    # What was made at start-up lives as long as the process: keep the collector off it.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((serving, living, stopping), return_when=asyncio.FIRST_COMPLETED)
+        log.info("stopping")
+        orchestrator.stop()
+        server.should_exit = True
+        await serving
+        if living.done():
+            living.result()
+    finally:
+        for task in (living, stopping):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers: ours close the sockets politely first."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        yield
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as why:
+        listener.close()
+        raise CannotStart(
+            f"cannot listen on {settings.host}:{settings.port}: {why.strerror}; "
+            "choose another with --port, or --port 0 for any"
+        ) from None
+    listener.listen(1024)
+    listener.setblocking(False)
+    return listener
+
+
+def _reachable(host: str) -> str:
+    if host in ("0.0.0.0", "::"):
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,321 @@
+"""The use cases: what every HTTP surface and socket calls. Carries out what the core decides."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from paddock.protocol import closing, control, features
+from paddock.protocol.codec import encode
+from paddock.protocol.words import EndReason
+from paddock_orchestrator.dispatch.refusal import Reason, Refused
+from paddock_orchestrator.journal import Journal
+from paddock_orchestrator.links.outbox import Outbox
+from paddock_orchestrator.links.switchboard import Switchboard
+from paddock_orchestrator.observe.metrics import Metrics
+from paddock_orchestrator.recovery import closed_setting
+from paddock_orchestrator.settings import Settings
+from paddock_orchestrator.state import effects as fx
+from paddock_orchestrator.state.book import Book, Declared, Instant, Pool, PoolKey, Runner, Session
+from paddock_orchestrator.state.machine import Dispatcher
+from paddock_orchestrator.store.errors import StoreError
+from paddock_orchestrator.tokens import Tokens
+
+log = logging.getLogger("paddock.orchestrator")
+
+SWEEP_S = 1.0
+QUEUE_PUSH_S = 0.25
+"""How often runners hear of a queue that changes; its leaving zero is heard at once by poolers."""
+
+
+def now() -> Instant:
+    return Instant(time.monotonic(), time.time_ns() // 1_000_000)
+
+
+def new_session_id() -> str:
+    """A random UUID (version 4) as text; several times cheaper than `uuid.uuid4`."""
+    h = os.urandom(16).hex()
+    return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-a{h[17:20]}-{h[20:]}"
+
+
+class Orchestrator:
+    """The sessions of one process. Every method is called on its event loop."""
+
+    def __init__(
+        self, settings: Settings, dispatcher: Dispatcher, journal: Journal, tokens: Tokens
+    ) -> None:
+        self.settings = settings
+        self.dispatcher = dispatcher
+        self.journal = journal
+        self.tokens = tokens
+        self.metrics = Metrics(self)
+        self.switchboard = Switchboard(
+            agent_ends=self._agent_ends,
+            caller_ends=self._caller_ends,
+            caller_grace_s=settings.caller_grace_s,
+        )
+        self.base_url = settings.public_url.rstrip("/")
+        self.stopping = False
+        self._sockets: dict[int, Outbox] = {}
+        self._socket_ids = 0
+        self._starts: dict[str, asyncio.Future[Refused | None]] = {}
+        self._durable: dict[str, asyncio.Future[None]] = {}
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = float("inf")
+        self._queues_changed: set[PoolKey] = set()
+        self._wakers: set[asyncio.Event] = set()
+        self._carry: dict[type, Callable[[Any], None]] = {
+            fx.Send: self._send,
+            fx.CloseSocket: self._close_socket,
+            fx.Answer: self._answer,
+            fx.Offer: self._offer,
+            fx.Ended: self._ended,
+            fx.AckEvent: self._ack_event,
+            fx.EndBridge: lambda e: self.switchboard.end(e.session_id, e.reason, e.detail),
+            fx.CloseBridge: lambda e: self.switchboard.close_runner(
+                e.session_id, e.reason, e.detail
+            ),
+            fx.Note: lambda e: self.journal.note(
+                e.org, e.kind, e.agent, e.session_id, e.data, now()
+            ),
+            fx.QueueChanged: self._queue_changed,
+        }
+
+    @property
+    def book(self) -> Book:
+        return self.dispatcher.book
+
+    # -- starting ---------------------------------------------------------------------------
+
+    async def start(self, session: Session) -> Refused | None:
+        """Place an admitted start: None once a runner has it and its row is durable."""
+        loop = asyncio.get_running_loop()
+        began = time.perf_counter()
+        decided: asyncio.Future[Refused | None] = loop.create_future()
+        session_id = session.session_id
+        self._starts[session_id] = decided
+        try:
+            self.apply(self.dispatcher.start(session, session.requested))
+            refused = await decided
+            if refused is None:
+                await asyncio.shield(self._durable[session_id])
+                self.metrics.started(time.perf_counter() - began)
+                self.journal.answered(session, now())
+        except StoreError as why:
+            log.warning("start_not_recorded", extra={"session": session_id, "why": str(why)})
+            self.apply(self.dispatcher.not_recorded(session, now()))
+            return decided.result() or Refused(Reason.STORE_UNAVAILABLE, 5)
+        finally:
+            self._starts.pop(session_id, None)
+            self._durable.pop(session_id, None)
+        return refused
+
+    def caller_left(self, session_id: str) -> None:
+        """The caller of a start that is not answered yet went away."""
+        self.apply(self.dispatcher.caller_left(session_id, now()))
+
+    def end(self, session_id: str, reason: str, detail: str) -> None:
+        self.apply(self.dispatcher.end(session_id, reason, detail, now()))
+
+    def _agent_ends(self, session_id: str, reason: str) -> None:
+        self.apply(self.dispatcher.agent_ended(session_id, reason, now()))
+
+    def _caller_ends(self, session_id: str, detail: str) -> None:
+        self.end(session_id, EndReason.COMPLETED, detail)
+
+    # -- runners ----------------------------------------------------------------------------
+
+    def socket_opened(self, outbox: Outbox) -> int:
+        self._socket_ids += 1
+        self._sockets[self._socket_ids] = outbox
+        return self._socket_ids
+
+    def register(self, org: str, frame: control.Register, socket: int) -> Runner:
+        runner, effects = self.dispatcher.register(org, frame, socket, now())
+        self.apply(effects)
+        return runner
+
+    def hear(self, runner: Runner, frame: Any) -> None:
+        self.apply(self.dispatcher.hear(runner, frame, now()))
+
+    def socket_closed(self, runner: Runner | None, socket: int) -> None:
+        self._sockets.pop(socket, None)
+        if runner is not None:
+            self.apply(self.dispatcher.socket_lost(runner, socket, now()))
+
+    def bridge_opened(self, session_id: str) -> None:
+        self.apply(self.dispatcher.bridge_opened(session_id, now()))
+
+    def bridge_lost(self, session_id: str, *, clean: bool) -> None:
+        self.apply(self.dispatcher.bridge_lost(session_id, clean=clean, now=now()))
+
+    def command(self, org: str, runner_id: str, frame: control.Drain | control.Serve) -> bool:
+        told, effects = self.dispatcher.command((org, runner_id), frame, now())
+        self.apply(effects)
+        return told
+
+    def declare(self, key: PoolKey, declared: Declared) -> Pool:
+        self.apply(self.dispatcher.declare(key, declared, now()))
+        return self.book.pools[key]
+
+    async def close_agent(self, pool: Pool) -> None:
+        """Block new sessions of the agent, across restarts."""
+        pool.closed = True
+        await self.journal.store.put_setting(closed_setting(*pool.key), b"1")
+        self.journal.note(pool.org, "agent.closed", pool.agent, None, {}, now())
+
+    async def open_agent(self, pool: Pool) -> None:
+        pool.closed = False
+        await self.journal.store.put_setting(closed_setting(*pool.key), b"")
+        self.journal.note(pool.org, "agent.opened", pool.agent, None, {}, now())
+
+    # -- carrying out -----------------------------------------------------------------------
+
+    def apply(self, effects: list[fx.Effect]) -> None:
+        """Carry out effects in order, then wake up for the next deadline."""
+        carry = self._carry
+        for effect in effects:
+            carry[type(effect)](effect)
+        at = self.dispatcher.next_at
+        if at is not None and at < self._alarm_at:
+            self._set_alarm(at)
+
+    def _set_alarm(self, at: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        delay_s = max(0.0, at - time.monotonic())
+        self._alarm_at = at
+        self._alarm = asyncio.get_running_loop().call_later(delay_s, self._tick)
+
+    def _tick(self) -> None:
+        self._alarm, self._alarm_at = None, float("inf")
+        self.apply(self.dispatcher.tick(now()))
+        at = self.dispatcher.next_at
+        if at is not None and self._alarm is None:
+            self._set_alarm(at)
+
+    def _send(self, effect: fx.Send) -> None:
+        self._tell(effect.runner, effect.frame)
+
+    def _tell(self, runner: Runner, frame: msgspec.Struct) -> None:
+        outbox = self._sockets.get(runner.socket) if runner.socket is not None else None
+        if outbox is not None:
+            outbox.text(encode(frame))
+
+    def _close_socket(self, effect: fx.CloseSocket) -> None:
+        outbox = self._sockets.get(effect.socket)
+        if outbox is not None:
+            outbox.close(effect.code, effect.reason)
+
+    def _offer(self, effect: fx.Offer) -> None:
+        session = effect.session
+        runner = session.runner
+        if runner is None:
+            return
+        session_id, attempt = session.session_id, session.attempt
+        frame = control.JobAssign(
+            job_id=session.job_id,
+            call_id=session_id,
+            agent_id=session.pool.agent.removesuffix("@dev"),
+            bridge_url=f"{self.base_url}/v1/bridge/{session_id}",
+            call_token=self.tokens.bridge(session_id, attempt),
+            assign_id=session.job_id,
+            deadline_ms=int(effect.timeout_s * 1000),
+            attempt=attempt if runner.speaks_events else 0,
+        )
+        self._tell(runner, frame)
+        self._durable[session_id] = self.journal.started(session)
+
+    def _answer(self, effect: fx.Answer) -> None:
+        decided = self._starts.get(effect.session.session_id)
+        if decided is not None and not decided.done():
+            decided.set_result(effect.refused)
+
+    def _ended(self, effect: fx.Ended) -> None:
+        session, runner, seq = effect.session, effect.runner, effect.seq
+        decided = self._starts.get(session.session_id)
+        if decided is not None and not decided.done():
+            decided.cancel()
+        self.metrics.ended(session)
+        log.info(
+            "session_ended",
+            extra={
+                "session": session.session_id,
+                "agent": session.pool.agent,
+                "reason": str(session.end[0]) if session.end else "",
+                "runner": session.last_runner_id,
+            },
+        )
+        done = (lambda: self._acknowledge(runner, seq)) if runner is not None else None
+        self.journal.ended(session, now(), done)
+
+    def _ack_event(self, effect: fx.AckEvent) -> None:
+        self._acknowledge(effect.runner, effect.seq)
+
+    def _acknowledge(self, runner: Runner, seq: int) -> None:
+        if features.EVENTS in runner.features:
+            self._tell(runner, control.EventsAck(seq=seq))
+
+    def _queue_changed(self, effect: fx.QueueChanged) -> None:
+        self._queues_changed.add(effect.pool_key)
+        if effect.left_zero:
+            for waker in self._wakers:
+                waker.set()
+
+    def wakers(self) -> set[asyncio.Event]:
+        """Events set at once when a pool's queue leaves zero."""
+        return self._wakers
+
+    def push_queues(self) -> None:
+        """Tell runners that asked how many starts wait for their pool."""
+        changed, self._queues_changed = self._queues_changed, set()
+        for key in changed:
+            pool = self.book.pools[key]
+            frame = control.PoolQueued(queued=len(pool.waiting))
+            for runner in pool.runners.values():
+                if features.QUEUED in runner.features:
+                    self._tell(runner, frame)
+
+    # -- running ----------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Sweep, checkpoint and push until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._every(SWEEP_S, self._sweep))
+            group.create_task(self._every(QUEUE_PUSH_S, self.push_queues))
+            group.create_task(self._every(self.settings.checkpoint_s, self._checkpoint))
+            group.create_task(self._prune())
+
+    async def _every(self, period_s: float, do: Callable[[], None]) -> None:
+        while True:
+            await asyncio.sleep(period_s)
+            do()
+
+    def _sweep(self) -> None:
+        self.apply(self.dispatcher.sweep(now()))
+
+    def _checkpoint(self) -> None:
+        self.journal.checkpoint(self.book.dirty)
+
+    async def _prune(self) -> None:
+        while True:
+            before_ms = now().wall_ms - int(self.settings.retention_days * 86_400_000)
+            try:
+                await self.journal.store.prune(before_ms)
+            except StoreError as why:
+                log.warning("prune_failed", extra={"why": str(why)})
+            await asyncio.sleep(3600.0)
+
+    def stop(self) -> None:
+        """Refuse new starts and tell every socket to come again. Sessions live on in runners."""
+        self.stopping = True
+        self._checkpoint()
+        self.switchboard.close_all()
+        for outbox in list(self._sockets.values()):
+            outbox.close(closing.RESTART, "restart")
+        if self._alarm is not None:
+            self._alarm.cancel()

@@ -1,0 +1,55 @@
+"""One heap of deadlines. None is cancelled: what fires checks whether it still means anything."""
+
+import heapq
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class Alarm(IntEnum):
+    OFFER = 0
+    """An offer was not answered."""
+    WAIT = 1
+    """A start has waited as long as it may."""
+    GRACE = 2
+    """An orphaned session was not found again."""
+    DURATION = 3
+    """A session has lasted as long as it may."""
+    END = 4
+    """A session that was told to end has not."""
+    CANCEL = 5
+    """A job that was cancelled has not gone."""
+    WAKE = 6
+    """A pool's runner may take sessions again: permit due, bench over."""
+
+
+class Timer(NamedTuple):
+    at: float
+    order: int
+    alarm: Alarm
+    key: object
+    mark: object
+
+
+class Timers:
+    def __init__(self) -> None:
+        self._heap: list[Timer] = []
+        self._order = 0
+
+    def set(self, at: float, alarm: Alarm, key: object, mark: object = None) -> None:
+        """Fire `alarm` for `key` at `at`; `mark` lets the receiver tell a stale one."""
+        self._order += 1
+        heapq.heappush(self._heap, Timer(at, self._order, alarm, key, mark))
+
+    @property
+    def next_at(self) -> float | None:
+        return self._heap[0].at if self._heap else None
+
+    def due(self, now: float) -> list[Timer]:
+        """Take out what is due, oldest first."""
+        fired = []
+        while self._heap and self._heap[0].at <= now:
+            fired.append(heapq.heappop(self._heap))
+        return fired
+
+    def __len__(self) -> int:
+        return len(self._heap)

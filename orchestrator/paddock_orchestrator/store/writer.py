@@ -1,0 +1,324 @@
+"""The one writer: a thread that owns the only writing connection and commits in groups.
+
+Invariants:
+* Submissions are committed in the order in which they were submitted, each one whole or not at all.
+* A future resolves, and its `on_commit` runs, only after the commit.
+* The loop never waits for the thread: a full queue refuses at once.
+"""
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Literal, NamedTuple, TypeVar
+
+from paddock_orchestrator.store.errors import StoreClosed, StoreUnavailable
+from paddock_orchestrator.store.failures import (
+    environment_failure,
+    is_environment,
+    needs_new_connection,
+    record_failure,
+)
+from paddock_orchestrator.store.records import StoreHealth
+
+T = TypeVar("T")
+
+Row = tuple[str, tuple[Any, ...]]
+"""A statement and its parameters. Equal statements should be one object: runs are found by it."""
+Task = Callable[[sqlite3.Connection], T]
+"""Statements whose result is wanted, run inside the batch's transaction; must not commit."""
+Synchronous = Literal["NORMAL", "FULL"]
+
+_log = logging.getLogger(__name__)
+
+_PROBE_INTERVAL_S = 1.0
+_CHECKPOINT_PAGES = 4000
+"""16 MiB of log between checkpoints, not SQLite's 4: a page is written once for more commits."""
+_PROBE = (
+    "INSERT INTO settings (name, value) VALUES ('store.probe', ?)"
+    " ON CONFLICT (name) DO UPDATE SET value=excluded.value"
+)
+
+
+class _Submission(NamedTuple):
+    rows: Sequence[Row]
+    task: Task[Any] | None
+    future: asyncio.Future[Any]
+    on_commit: Callable[[], None] | None
+
+
+_Outcome = Exception | None
+_Batch = list[_Submission]
+
+
+class Writer:
+    """Commits what the loop's thread submits. Create it inside the running loop."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        busy_timeout_s: float = 5.0,
+        max_queue: int = 4096,
+        max_batch: int = 512,
+        synchronous: Synchronous = "NORMAL",
+    ) -> None:
+        self._path = path
+        self._busy_timeout_s = busy_timeout_s
+        self._max_queue = max_queue
+        self._max_batch = max_batch
+        self._synchronous = synchronous
+        self._loop = asyncio.get_running_loop()
+        self._queue: SimpleQueue[_Submission | None] = SimpleQueue()
+        self._closed = False
+        self._connection: sqlite3.Connection | None = None
+        self._failure = ""
+        self._commit_s = 0.0
+        self._commits = 0
+        self._submissions = 0
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    def submit(
+        self, rows: Sequence[Row], on_commit: Callable[[], None] | None = None
+    ) -> asyncio.Future[None]:
+        """Queue `rows` as one unit. The future resolves after their commit.
+
+        It fails with `StoreUnavailable`, `StoreClosed` or `RecordRejected`. Cancelling it does not
+        take the rows back. `on_commit` runs on the loop, after the commit, cancelled or not.
+        """
+        return self._put(rows, None, on_commit)
+
+    def run(self, task: Task[T]) -> asyncio.Future[T]:
+        """Queue `task` as one unit; the future resolves to its result after the commit.
+
+        A task may run twice (its first run is rolled back): it keeps its effects in the database.
+        """
+        return self._put((), task, None)
+
+    def health(self) -> StoreHealth:
+        """How the writer is doing. Callable from any thread."""
+        failure = self._failure
+        return StoreHealth(
+            ok=not failure,
+            failure=failure,
+            queued=self._queue.qsize(),
+            commit_s=self._commit_s,
+            commits=self._commits,
+            submissions=self._submissions,
+        )
+
+    def stop(self) -> None:
+        """Take no more submissions. What is queued is still committed; `join` waits for that."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+
+    def join(self) -> None:
+        """Wait for the thread. Blocks: not for the loop's thread."""
+        self._thread.join()
+
+    def _put(
+        self, rows: Sequence[Row], task: Task[Any] | None, on_commit: Callable[[], None] | None
+    ) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = self._loop.create_future()
+        if self._closed:
+            future.set_exception(StoreClosed("the store is closed"))
+        elif self._queue.qsize() >= self._max_queue:
+            future.set_exception(
+                StoreUnavailable(
+                    "the store's queue is full", expected=f"fewer than {self._max_queue} waiting"
+                )
+            )
+        else:
+            self._queue.put(_Submission(rows, task, future, on_commit))
+        return future
+
+    # The thread's side.
+
+    def _run(self) -> None:
+        stopping = False
+        while not stopping:
+            batch, stopping = self._take()
+            if batch:
+                self._commit(batch)
+            elif not stopping:
+                self._probe()
+        self._disconnect(optimize=True)
+
+    def _take(self) -> tuple[_Batch, bool]:
+        """Wait for a submission, then take all that are queued with it; True with the last."""
+        failing = bool(self._failure)
+        try:
+            first = self._queue.get(timeout=_PROBE_INTERVAL_S if failing else None)
+        except Empty:
+            return [], False
+        if first is None:
+            return [], True
+        batch = [first]
+        # While failing, all of the queue shares one wait for the lock: nobody waits for several.
+        limit = self._max_queue if failing else self._max_batch
+        with contextlib.suppress(Empty):
+            while len(batch) < limit:
+                item = self._queue.get_nowait()
+                if item is None:
+                    return batch, True
+                batch.append(item)
+        return batch, False
+
+    def _commit(self, batch: _Batch) -> None:
+        began = time.perf_counter()
+        results: dict[int, Any] = {}
+        outcomes: list[_Outcome] = []
+        try:
+            outcomes = self._transact(batch, results)
+        except Exception as error:  # whatever it is, it must reach the callers, not end the thread
+            self._failed(error)
+            outcomes = [environment_failure(error) for _ in batch]
+        else:
+            self._failure = ""
+            self._commits += 1
+            self._submissions += len(batch)
+        self._commit_s = time.perf_counter() - began
+        # Raises when the loop has been closed: nobody is left to be told.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._resolve, batch, outcomes, results)
+
+    def _transact(self, batch: _Batch, results: dict[int, Any]) -> list[_Outcome]:
+        """Commit the batch; on a record's failure, again with each submission on its own.
+
+        Returns the failures by position, or [] for none; raises only the environment's failures.
+        """
+        connection = self._connect()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            _apply(connection, batch, results)
+            connection.execute("COMMIT")
+            return []
+        except Exception as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            if is_environment(error):
+                raise
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            outcomes = [
+                _apply_one(connection, position, one, results) for position, one in enumerate(batch)
+            ]
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return outcomes
+
+    def _resolve(
+        self, batch: _Batch, outcomes: Sequence[_Outcome], results: dict[int, Any]
+    ) -> None:
+        """Tell the callers, on the loop: first what waits for durability, then who waits for us."""
+        for position, (_, _, future, on_commit) in enumerate(batch):
+            error = outcomes[position] if outcomes else None
+            if error is not None:
+                if not future.done():
+                    future.set_exception(error)
+                continue
+            if on_commit is not None:
+                try:
+                    on_commit()
+                except Exception as raised:
+                    self._loop.call_exception_handler(
+                        {"message": "a store's on_commit raised", "exception": raised}
+                    )
+            if not future.done():
+                future.set_result(results.get(position) if results else None)
+
+    def _probe(self) -> None:
+        """Find out whether a failure's cause is gone, since callers may hold back until it is."""
+        began = time.perf_counter()
+        try:
+            connection = self._connect()
+            connection.execute(_PROBE, (str(time.time_ns()).encode(),))
+        except Exception as error:
+            self._failed(error)
+        else:
+            self._failure = ""
+            _log.info("store_recovered")
+        self._commit_s = time.perf_counter() - began
+
+    def _failed(self, error: Exception) -> None:
+        if not self._failure:
+            _log.error("store_unavailable", extra={"error": str(error)})
+        self._failure = str(error) or type(error).__name__
+        if needs_new_connection(error):
+            self._disconnect()
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._connection is None:
+            # No statement begins a transaction by itself, and no missing file is made up.
+            connection = sqlite3.connect(
+                f"{self._path.as_uri()}?mode=rw",
+                uri=True,
+                timeout=self._busy_timeout_s,
+                isolation_level=None,
+            )
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(f"PRAGMA synchronous={self._synchronous}")
+            connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+            self._connection = connection
+        return self._connection
+
+    def _disconnect(self, *, optimize: bool = False) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                if optimize:
+                    connection.execute("PRAGMA optimize")
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
+
+def _apply(connection: sqlite3.Connection, batch: _Batch, results: dict[int, Any]) -> None:
+    """Run the batch in order, rows that follow each other with one statement together."""
+    statement = ""
+    parameters: list[tuple[Any, ...]] = []
+    for position, (rows, task, _, _) in enumerate(batch):
+        for sql, values in rows:
+            if sql is not statement:
+                if parameters:
+                    connection.executemany(statement, parameters)
+                statement = sql
+                parameters = []
+            parameters.append(values)
+        if task is not None:
+            if parameters:
+                connection.executemany(statement, parameters)
+                parameters = []
+            results[position] = task(connection)
+    if parameters:
+        connection.executemany(statement, parameters)
+
+
+def _apply_one(
+    connection: sqlite3.Connection, position: int, one: _Submission, results: dict[int, Any]
+) -> _Outcome:
+    """Run one submission so that its failure takes nothing else with it."""
+    connection.execute("SAVEPOINT one")
+    try:
+        result: dict[int, Any] = {}
+        _apply(connection, [one], result)
+    except Exception as error:
+        if is_environment(error):
+            raise
+        connection.execute("ROLLBACK TO one")
+        connection.execute("RELEASE one")
+        results.pop(position, None)
+        return record_failure(error)
+    connection.execute("RELEASE one")
+    if result:
+        results[position] = result[0]
+    return None

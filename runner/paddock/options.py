@@ -1,0 +1,145 @@
+"""What a runner is told, from its constructor and the environment."""
+
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from paddock.client.contexts import current_context
+from paddock.errors import ConfigurationError
+
+DEFAULT_URL = "http://127.0.0.1:8600"
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerOptions:
+    """Resolved options of one runner process."""
+
+    agent_id: str
+    api_key: str
+    base_url: str
+    """`ws://host[:port]` or `wss://...`, without a path."""
+    runner_id: str
+    """Stable name of this runner; the pool finds its process or pod by it."""
+    max_sessions: int
+    permits_per_minute: int
+    drain_timeout_s: float
+    revision: str
+    dev_mode: bool
+    state_dir: Path | None
+    """Where the heartbeat file is touched; None writes none."""
+
+    @property
+    def pool(self) -> str:
+        """The name it registers under: the development pool is one of its own."""
+        return f"{self.agent_id}@dev" if self.dev_mode else self.agent_id
+
+
+def resolve(
+    *,
+    agent_id: str | None,
+    api_key: str | None,
+    max_sessions: int,
+    permits_per_minute: int,
+    drain_timeout_s: float,
+    dev_mode: bool,
+    base_url: str | None,
+    env: Mapping[str, str],
+) -> RunnerOptions:
+    """Constructor, then environment (`PADDOCK_*`, else its `UNPOD_*` twin), then context file.
+
+    The pool's environment wins where a pool must be able to: the drain timeout and the runner's
+    name; capacity is the smaller of what the code and the pool say. Raises `ConfigurationError`.
+    """
+    look = _Environment(env)
+    agent = agent_id or look("AGENT_ID")
+    if not agent:
+        raise ConfigurationError("agent_id is missing: pass agent_id=, or set PADDOCK_AGENT_ID")
+    context = current_context(env)
+    key = api_key or look("API_KEY") or (context.runner_key if context else "")
+    if not key:
+        raise ConfigurationError(
+            "no API key: pass api_key=, set PADDOCK_API_KEY, or start `paddock orchestrator` on "
+            "this machine, which makes one that is found by itself"
+        )
+    url = base_url or look("BASE_URL") or (context.url if context else DEFAULT_URL)
+    pool_slots = look.whole("MAX_SESSIONS", minimum=1)
+    claimed = _at_least("max_sessions", max_sessions, 1)
+    return RunnerOptions(
+        agent_id=agent,
+        api_key=key,
+        base_url=websocket_base(url),
+        runner_id=look("RUNNER_ID")
+        or look("WORKER_HOSTNAME")
+        or f"{socket.gethostname()}-{secrets.token_hex(4)}",
+        max_sessions=claimed if pool_slots is None else min(claimed, pool_slots),
+        permits_per_minute=_at_least("permits_per_minute", permits_per_minute, 1),
+        drain_timeout_s=look.seconds("DRAIN_TIMEOUT_S", _not_negative(drain_timeout_s)),
+        revision=look("REVISION"),
+        dev_mode=dev_mode or look("DEV_MODE") in ("1", "true"),
+        state_dir=Path(look("STATE_DIR")) if look("STATE_DIR") else None,
+    )
+
+
+def websocket_base(url: str) -> str:
+    """`ws(s)://host[:port]` for any of host, host:port, http(s):// and ws(s):// URLs.
+
+    A bare host is reached over TLS, except on this machine. Raises `ConfigurationError`.
+    """
+    text = url.strip().rstrip("/")
+    if "://" not in text:
+        local = text.split(":")[0] in ("localhost", "127.0.0.1")
+        text = f"{'ws' if local else 'wss'}://{text}"
+    parts = urlsplit(text)
+    scheme = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}.get(parts.scheme)
+    if scheme is None or not parts.hostname:
+        raise ConfigurationError(f"base_url: got {url!r}, expected a host or an http(s)/ws(s) URL")
+    return urlunsplit((scheme, parts.netloc, parts.path, "", ""))
+
+
+class _Environment:
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+
+    def __call__(self, name: str) -> str:
+        return self._env.get(f"PADDOCK_{name}") or self._env.get(f"UNPOD_{name}") or ""
+
+    def whole(self, name: str, *, minimum: int) -> int | None:
+        text = self(name)
+        if not text:
+            return None
+        if not text.isdecimal() or int(text) < minimum:
+            raise ConfigurationError(
+                f"PADDOCK_{name}: got {text!r}, expected a whole number of at least {minimum}"
+            )
+        return int(text)
+
+    def seconds(self, name: str, default: float) -> float:
+        text = self(name)
+        if not text:
+            return default
+        try:
+            return _not_negative(float(text))
+        except ValueError:
+            raise ConfigurationError(
+                f"PADDOCK_{name}: got {text!r}, expected seconds, 0 or more"
+            ) from None
+
+
+def _at_least(name: str, value: int, minimum: int) -> int:
+    if value < minimum:
+        raise ConfigurationError(f"{name}: got {value!r}, expected at least {minimum}")
+    return value
+
+
+def _not_negative(value: float) -> float:
+    if not 0 <= value < float("inf"):
+        raise ConfigurationError(f"drain_timeout_s: got {value!r}, expected seconds, 0 or more")
+    return float(value)
+
+
+def environment() -> Mapping[str, str]:
+    return os.environ

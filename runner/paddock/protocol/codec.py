@@ -1,0 +1,99 @@
+"""JSON text in, typed frames out: one decoder per direction, and errors that say what to mend."""
+
+import re
+from typing import Any, Generic, TypeVar, cast
+
+import msgspec
+
+MAX_FRAME_BYTES = 1 << 20
+"""Largest message either side accepts; the limit of the v2 runner's WebSocket library."""
+
+_encoder = msgspec.json.Encoder()
+_PATH = re.compile(r" - at `(?:key in )?\$([^`]*)`")
+_STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
+_MISSING = re.compile(r"missing required field `([^`]+)`")
+
+F = TypeVar("F")
+
+
+class ProtocolError(Exception):
+    """A frame that breaks the protocol.
+
+    `field` is a dotted path ("" for the whole frame), `value` what stood there, `expected` what
+    should have.
+    """
+
+    def __init__(self, field: str, value: object, expected: str) -> None:
+        self.field = field
+        self.value = value
+        self.expected = expected
+        shown = repr(value)
+        if len(shown) > 80:
+            shown = shown[:77] + "..."
+        super().__init__(f"{field or 'frame'}: got {shown}, expected {expected}")
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    """A well-formed frame of a type this side does not know: to be ignored, never an error."""
+
+    name: str
+
+
+def encode(frame: msgspec.Struct) -> str:
+    """The frame as one JSON text message."""
+    return _encoder.encode(frame).decode()
+
+
+class Direction(Generic[F]):
+    """Decodes the frames that travel one way over one socket."""
+
+    def __init__(self, frames: Any, tag_field: str) -> None:
+        self._decoder = msgspec.json.Decoder(frames)
+        self._tag_field = tag_field
+        members = getattr(frames, "__args__", None) or (frames,)
+        self._names = frozenset(str(m.__struct_config__.tag) for m in members)
+
+    def parse(self, message: str | bytes) -> F | Unknown:
+        """The frame in `message`; `Unknown` for a type not of this direction.
+
+        Unknown fields are ignored. Raises `ProtocolError` for anything else that does not fit.
+        """
+        try:
+            return cast("F", self._decoder.decode(message))
+        except (msgspec.ValidationError, msgspec.DecodeError, UnicodeError, RecursionError) as why:
+            return self._explain(message, why)
+
+    def _explain(self, message: str | bytes, why: Exception) -> Unknown:
+        if len(message) > MAX_FRAME_BYTES:
+            expected = f"at most {MAX_FRAME_BYTES} bytes"
+            raise ProtocolError("", f"{len(message)} bytes", expected) from None
+        try:
+            raw = msgspec.json.decode(message)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            raise ProtocolError("", message[:60], "one JSON object") from None
+        if not isinstance(raw, dict):
+            raise ProtocolError("", raw, "one JSON object") from None
+        name = raw.get(self._tag_field)
+        if not isinstance(name, str):
+            raise ProtocolError(self._tag_field, name, "a frame name (string)") from None
+        if name not in self._names:
+            return Unknown(name)
+        raise _located(raw, str(why)) from None
+
+
+def _located(raw: dict[str, Any], why: str) -> ProtocolError:
+    """The decoder's complaint with its path walked, so that the offending value can be shown."""
+    found = _PATH.search(why)
+    path = found.group(1) if found else ""
+    expected = why[: found.start()] if found else why
+    value: Any = raw
+    for key, index in _STEP.findall(path):
+        if key and isinstance(value, dict):
+            value = value.get(key)
+        elif index.isdigit() and isinstance(value, list) and int(index) < len(value):
+            value = value[int(index)]
+    missing = _MISSING.search(expected)
+    if missing:
+        field = f"{path}.{missing.group(1)}".lstrip(".")
+        return ProtocolError(field, None, "a value: the field is required")
+    return ProtocolError(path.lstrip("."), value, expected.removeprefix("Expected "))

@@ -1,0 +1,340 @@
+"""The long-lived process that takes calls."""
+
+import asyncio
+import logging
+import secrets
+import sys
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from paddock._bridge import Ending
+from paddock._call import Call, utc_ms
+from paddock._control import ControlSocket
+from paddock._host import describe_host
+from paddock._process import age_ms, stop_signals, touch_heartbeat
+from paddock.context import CallContext
+from paddock.errors import ConfigurationError, PaddockError
+from paddock.hooks import Hooks
+from paddock.options import environment, resolve
+from paddock.protocol import control, features
+from paddock.protocol.codec import encode
+from paddock.protocol.permits import Permits
+from paddock.protocol.runner_link import DrainChanged, EndJob, Output, Reply, RunJob, RunnerLink
+
+log = logging.getLogger("paddock.runner")
+
+DRAIN_CLEANUP_S = 5.0
+"""After the drain deadline: how long ended calls may take to clean up."""
+_HOUR_S = 3600.0
+_FAILED = frozenset({"error", "runner_lost"})
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerStats:
+    """A snapshot of one runner."""
+
+    in_flight: int
+    queued: int
+    """Starts that wait for the pool's capacity."""
+    capacity: int
+    completed_last_hour: int
+    failed_last_hour: int
+    mean_call_duration_s: float
+    """Over the calls that finished within the last hour, failed ones included."""
+
+
+class AgentRunner:
+    """Takes the calls of one agent.
+
+    Holds a control socket to the orchestrator and invokes `entrypoint` once for each call, for up
+    to `max_sessions` calls at a time. Calls go on while that socket, a call's own socket, or the
+    whole orchestrator is away.
+    """
+
+    def __init__(
+        self,
+        entrypoint: Callable[[CallContext], Awaitable[None]],
+        agent_id: str | None = None,
+        api_key: str | None = None,
+        max_sessions: int = 50,
+        max_concurrent_calls: int | None = None,
+        permits_per_minute: int = 120,
+        drain_timeout_s: float = 60,
+        dev_mode: bool = False,
+        base_url: str | None = None,
+        serving_url: str | None = None,
+        agent_secret: str | None = None,
+    ) -> None:
+        """`agent_id`, `api_key` and `base_url` fall back to PADDOCK_AGENT_ID, PADDOCK_API_KEY and
+        PADDOCK_BASE_URL. `max_concurrent_calls` is another name for `max_sessions`.
+
+        Raises `ConfigurationError`, a ValueError.
+        """
+        if not callable(entrypoint):
+            raise ConfigurationError(f"entrypoint: got {entrypoint!r}, expected an async function")
+        if serving_url is not None or agent_secret is not None:
+            raise ConfigurationError(
+                "serving_url and agent_secret belong to runners that are dialled; "
+                "this runner dials out: leave them away"
+            )
+        self.options = resolve(
+            agent_id=agent_id,
+            api_key=api_key,
+            max_sessions=max_sessions if max_concurrent_calls is None else max_concurrent_calls,
+            permits_per_minute=permits_per_minute,
+            drain_timeout_s=drain_timeout_s,
+            dev_mode=dev_mode,
+            base_url=base_url,
+            env=environment(),
+        )
+        options = self.options
+        self._entrypoint = entrypoint
+        self._hooks = Hooks(("call_start", "call_end"))
+        self._link = RunnerLink(
+            worker_id=options.runner_id,
+            instance=secrets.token_hex(8),
+            agent_id=options.agent_id,
+            pool=options.pool,
+            capacity=options.max_sessions,
+            permits=Permits(options.permits_per_minute, 60.0),
+        )
+        self._host = describe_host(environment())
+        self._startup_ms: int | None = None
+        self._socket: ControlSocket | None = None
+        self._calls: dict[str, tuple[Call, asyncio.Task[Ending]]] = {}
+        self._finished: deque[tuple[float, bool, float]] = deque()
+        self._deadline: asyncio.TimerHandle | None = None
+        self._warning: asyncio.TimerHandle | None = None
+        self._stopping: asyncio.Event | None = None
+        self._idle: asyncio.Event | None = None
+        self._stopped: asyncio.Event | None = None
+        self._signals = 0
+        self._forced = False
+        self._background: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """Run until told to stop; blocks. Returns after a clean drain, exits with 1 otherwise."""
+        if not logging.getLogger().handlers:
+            logging.basicConfig(
+                level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s"
+            )
+        try:
+            asyncio.run(self.run())
+        except PaddockError as why:
+            sys.exit(f"paddock: {why}")
+        if self._forced:
+            sys.exit(1)
+
+    async def run(self) -> None:
+        """As `start`, in a running event loop. Cancelling it ends the calls that are on."""
+        self._stopping, self._idle, self._stopped = (
+            asyncio.Event(),
+            asyncio.Event(),
+            asyncio.Event(),
+        )
+        self._idle.set()
+        self._socket = ControlSocket(
+            base_url=self.options.base_url,
+            api_key=self.options.api_key,
+            link=self._link,
+            capabilities=self._capabilities,
+            on_output=self._take,
+        )
+        with stop_signals(self._signalled):
+            connecting = asyncio.create_task(self._socket.run())
+            extra = self._touching()
+            try:
+                await self._until_stopped(connecting)
+            finally:
+                for task in (connecting, *extra):
+                    task.cancel()
+                await self._end_all("terminated", "the runner was stopped", 0.0)
+                await asyncio.gather(connecting, *extra, return_exceptions=True)
+                self._stopped.set()
+
+    async def shutdown(self) -> None:
+        """Take nothing new, wait for the calls, end what is left at the deadline, then stop.
+
+        Safe to call more than once and from several tasks; each returns when `run` is over.
+        """
+        self._leave()
+        if self._stopped is not None:
+            await self._stopped.wait()
+
+    def stats(self) -> RunnerStats:
+        """A snapshot of this runner's figures."""
+        since = time.monotonic() - _HOUR_S
+        while self._finished and self._finished[0][0] < since:
+            self._finished.popleft()
+        failed = sum(not ok for _, ok, _ in self._finished)
+        lengths = [length for _, _, length in self._finished]
+        return RunnerStats(
+            in_flight=self._link.in_flight,
+            queued=self._link.queued,
+            capacity=self.options.max_sessions,
+            completed_last_hour=len(lengths) - failed,
+            failed_last_hour=failed,
+            mean_call_duration_s=sum(lengths) / len(lengths) if lengths else 0.0,
+        )
+
+    def on(self, event: str) -> Any:
+        """Decorator: `call_start` is called with `(ctx)`, `call_end` with `(ctx, final_state)`."""
+        return self._hooks.on(event)
+
+    # -- stopping ---------------------------------------------------------------------------
+
+    def _signalled(self) -> None:
+        self._signals += 1
+        if self._signals == 1:
+            log.info("stopping", extra={"in_flight": self._link.in_flight})
+            self._leave()
+        else:
+            log.warning("forced", extra={"in_flight": self._link.in_flight})
+            self._forced = True
+            for _, task in self._calls.values():
+                task.cancel()
+
+    def _leave(self) -> None:
+        """From now on nothing is taken; the orchestrator hears it at once."""
+        if self._link.leaving:
+            return
+        self._link.leaving = True
+        if self._socket is not None:
+            self._socket.send(encode(self._link.heartbeat()))
+        self._set_deadline(self.options.drain_timeout_s, 0.0)
+        if self._stopping is not None:
+            self._stopping.set()
+
+    async def _until_stopped(self, connecting: "asyncio.Task[None]") -> None:
+        assert self._stopping is not None
+        assert self._idle is not None
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait((stopping, connecting), return_when=asyncio.FIRST_COMPLETED)
+            if connecting.done():
+                # Refused for good. The calls that are on have sockets of their own.
+                self._link.leaving = True
+                await self._idle.wait()
+                connecting.result()
+                return
+            await self._idle.wait()
+        finally:
+            stopping.cancel()
+        if self._socket is not None and not connecting.done():
+            self._socket.send(encode(control.Bye(reason="drained")))
+            await self._socket.flush()
+
+    def _set_deadline(self, seconds: float | None, warn_before_s: float) -> None:
+        for timer in (self._deadline, self._warning):
+            if timer is not None:
+                timer.cancel()
+        self._deadline = self._warning = None
+        if seconds is None:
+            return
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.call_later(seconds, self._at_deadline)
+        if 0 < warn_before_s <= seconds:
+            self._warning = loop.call_later(seconds - warn_before_s, self._warn, warn_before_s)
+
+    def _at_deadline(self) -> None:
+        self._background_task(
+            self._end_all("drain_timeout", "the drain deadline passed", DRAIN_CLEANUP_S)
+        )
+
+    def _warn(self, seconds: float) -> None:
+        for call, _ in self._calls.values():
+            self._background_task(call.warn(seconds))
+
+    def _background_task(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _end_all(self, reason: str, detail: str, cleanup_s: float) -> None:
+        calls = list(self._calls.values())
+        if not calls:
+            return
+        for call, _ in calls:
+            call.end(reason, detail)
+        tasks = [task for _, task in calls]
+        _, left = await asyncio.wait(tasks, timeout=cleanup_s)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    def _touching(self) -> "list[asyncio.Task[None]]":
+        directory = self.options.state_dir
+        if directory is None:
+            return []
+        return [asyncio.create_task(touch_heartbeat(directory, self.options.runner_id))]
+
+    # -- calls ------------------------------------------------------------------------------
+
+    def _capabilities(self) -> control.Capabilities:
+        if self._startup_ms is None:
+            self._startup_ms = age_ms()
+        return control.Capabilities(
+            max_concurrent=self.options.max_sessions,
+            agent_id=self.options.agent_id,
+            transport=control.DIAL_OUT,
+            features=list(features.ALL),
+            instance=self._link.instance,
+            permits_per_minute=self.options.permits_per_minute,
+            revision=self.options.revision,
+            startup_ms=self._startup_ms,
+            hostname=self._host.hostname,
+            address=self._host.address,
+            region=self._host.region,
+            deployment=self._host.deployment,
+        )
+
+    def _take(self, output: Output) -> None:
+        match output:
+            case RunJob(assign):
+                self._run_job(assign)
+            case EndJob(job_id, reason, verb_id):
+                held = self._calls.get(job_id)
+                if held is not None:
+                    held[0].end(reason, "")
+                if verb_id and self._socket is not None:
+                    result = control.VerbResult(verb_id=verb_id, ok=held is not None)
+                    self._socket.send(encode(result))
+            case DrainChanged(draining=True):
+                log.info("draining", extra={"reason": output.reason})
+                self._set_deadline(output.deadline_s, output.warn_before_s)
+            case DrainChanged():
+                log.info("serving_again")
+                self._set_deadline(None, 0.0)
+
+    def _run_job(self, assign: control.JobAssign) -> None:
+        call = Call(assign, self._entrypoint, self._hooks, self.options.runner_id, self._happened)
+        began = time.monotonic()
+        task = asyncio.get_running_loop().create_task(call.run())
+        self._calls[assign.job_id] = (call, task)
+        if self._idle is not None:
+            self._idle.clear()
+
+        def over(done: "asyncio.Task[Ending]") -> None:
+            del self._calls[assign.job_id]
+            failed = done.cancelled() or done.result().reason in _FAILED
+            now = time.monotonic()
+            self._finished.append((now, not failed, now - began))
+            if not self._calls and self._idle is not None:
+                self._idle.set()
+
+        task.add_done_callback(over)
+
+    def _happened(self, kind: str, job_id: str, ending: Ending) -> None:
+        at_ms = utc_ms()
+        if kind == "active":
+            outputs = self._link.active(job_id, at_ms)
+        elif kind == "ending":
+            outputs = self._link.ending(job_id, at_ms)
+        else:
+            outputs = self._link.ended(job_id, ending.reason, ending.detail, at_ms)
+        for output in outputs:
+            if isinstance(output, Reply) and self._socket is not None:
+                self._socket.send(encode(output.frame))

@@ -1,0 +1,44 @@
+"""A complete manifest to change in one place per test."""
+
+import copy
+
+import yaml
+
+from paddock_operator.model.parse import ManifestError, Problem, parse_manifest
+
+SMALLEST = """\
+apiVersion: paddock.dev/v1alpha1
+kind: AgentDeployment
+metadata: {name: support-en}
+spec:
+  sessionsPerRunner: 4
+  template: {spec: {containers: [{name: runner, image: example/runner:1}]}}
+"""
+
+
+def changed(**changes: object) -> str:
+    """The smallest manifest as text, with values set at `spec__scaling__minRunners`-like paths."""
+    data = copy.deepcopy(yaml.safe_load(SMALLEST))
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        node = data
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = value
+    return yaml.safe_dump(data)
+
+
+def problems_of(text: str) -> tuple[Problem, ...]:
+    """What is wrong with `text`, which must be refused."""
+    try:
+        parse_manifest(text, source="agent.yaml")
+    except ManifestError as error:
+        return error.problems
+    raise AssertionError("the manifest was accepted")
+
+
+def only_problem_of(text: str) -> Problem:
+    """The single thing that is wrong with `text`."""
+    problems = problems_of(text)
+    assert len(problems) == 1, "\n".join(map(str, problems))
+    return problems[0]
