@@ -59,18 +59,6 @@ class Journal:
             (),
         )
 
-    def answered(self, session: Session, now: Instant) -> None:
-        wait_ms = now.wall_ms - session.requested.wall_ms
-        data: dict[str, object] = {
-            "runner": session.last_runner_id,
-            "attempt": session.attempt,
-            "waited_ms": wait_ms,
-        }
-        self.note(
-            session.pool.org, "session.started", session.pool.agent, session.session_id,
-            data, now,
-        )  # fmt: skip
-
     def ended(self, session: Session, now: Instant, done: Callable[[], None] | None = None) -> None:
         """Record the end; `done` is called once it is durable."""
         reason, detail = session.end or ("", "")

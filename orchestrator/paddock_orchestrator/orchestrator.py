@@ -59,6 +59,7 @@ class Orchestrator:
             caller_grace_s=settings.caller_grace_s,
         )
         self.base_url = settings.public_url.rstrip("/")
+        self.socket_url = "ws" + self.base_url.removeprefix("http")
         self.stopping = False
         self._sockets: dict[int, Outbox] = {}
         self._socket_ids = 0
@@ -104,7 +105,6 @@ class Orchestrator:
             if refused is None:
                 await asyncio.shield(self._durable[session_id])
                 self.metrics.started(time.perf_counter() - began)
-                self.journal.answered(session, now())
         except StoreError as why:
             log.warning("start_not_recorded", extra={"session": session_id, "why": str(why)})
             self.apply(self.dispatcher.not_recorded(session, now()))
@@ -221,7 +221,7 @@ class Orchestrator:
             job_id=session.job_id,
             call_id=session_id,
             agent_id=session.pool.agent.removesuffix("@dev"),
-            bridge_url=f"{self.base_url}/v1/bridge/{session_id}",
+            bridge_url=f"{self.socket_url}/v1/bridge/{session_id}",
             call_token=self.tokens.bridge(session_id, attempt),
             assign_id=session.job_id,
             deadline_ms=int(effect.timeout_s * 1000),

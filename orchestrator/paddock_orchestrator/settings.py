@@ -55,6 +55,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         _check("port", self.port, 0 <= self.port <= 65535, "0 to 65535")
+        good = not self.public_url or self.public_url.startswith(("http://", "https://"))
+        _check("public_url", self.public_url, good, "an http(s) URL")
         _check("max_body_bytes", self.max_body_bytes, self.max_body_bytes >= 1024, ">= 1024")
         _check("starts_per_s", self.starts_per_s, self.starts_per_s > 0, "> 0")
         _check("starts_burst", self.starts_burst, self.starts_burst >= 1, ">= 1")

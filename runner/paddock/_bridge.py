@@ -72,7 +72,9 @@ class BridgeLink:
             except _Refused as why:
                 raise SessionEnded("cancelled", str(why)) from None
             except InvalidURI as why:
-                raise SessionEnded("error", f"bridge_url: {why}") from None
+                raise SessionEnded(
+                    "error", f"bridge_url: {self.url!r} is no WebSocket URL"
+                ) from why
             except _DIAL_ERRORS as why:
                 log.info("bridge_dial_failed", extra={"why": str(why) or type(why).__name__})
             await asyncio.sleep(backoff.next(random.random()))

@@ -231,7 +231,7 @@ class Start:
         token = orchestrator.tokens.text(started.session_id)
         body = (
             f'{{"sessionId":"{started.session_id}","agent":"{agent}","token":"{token}",'
-            f'"textUrl":"{orchestrator.base_url}/v1/sessions/{started.session_id}/text"}}'
+            f'"textUrl":"{orchestrator.socket_url}/v1/sessions/{started.session_id}/text"}}'
         ).encode()
         headers = ((b"idempotent-replayed", b"true"),) if started.replayed else ()
         if log.isEnabledFor(logging.INFO):

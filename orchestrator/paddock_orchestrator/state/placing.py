@@ -12,6 +12,7 @@ from paddock_orchestrator.state.book import Book, Instant, Pool, Runner, Session
 from paddock_orchestrator.state.effects import (
     Answer,
     EndBridge,
+    Note,
     Ended,
     Offer,
     QueueChanged,
@@ -204,6 +205,13 @@ def _accepted(book: Book, session: Session, now: Instant) -> None:
     if session.max_duration_s > 0:
         book.timers.set(now.mono + session.max_duration_s, Alarm.DURATION, session)
     book.effects.append(Answer(session))
+    told: dict[str, object] = {
+        "runner": session.last_runner_id,
+        "attempt": session.attempt,
+        "waited_ms": now.wall_ms - session.requested.wall_ms,
+    }
+    pool = session.pool
+    book.effects.append(Note(pool.org, "session.started", pool.agent, session.session_id, told))
 
 
 def _refused_by(
