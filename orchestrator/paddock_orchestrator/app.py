@@ -8,8 +8,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from paddock import __version__
 from paddock.protocol import control
+from paddock.version import __version__
 from paddock_orchestrator.api import events, internal, management
 from paddock_orchestrator.api.answers import ApiError, answer_error
 from paddock_orchestrator.api.openapi import add_hot_paths

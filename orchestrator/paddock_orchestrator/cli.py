@@ -18,6 +18,7 @@ from paddock_orchestrator.store.errors import StoreError
 @click.option("--state-dir", type=click.Path(path_type=Path), help="Where the database lives.")
 @click.option("--database", help="sqlite:///PATH; default: a file in the state directory.")
 @click.option("--public-url", help="URL that runners and callers elsewhere reach this server by.")
+@click.option("--context-name", help="Name of the context the first keys are kept under.")
 @click.option("--retention-days", type=float, help="Delete ended sessions after this. Default 30.")
 @click.option("--starts-per-s", type=float, help="Sustained starts a second for one key.")
 @click.option("--starts-burst", type=float, help="Starts one key may ask for at once.")

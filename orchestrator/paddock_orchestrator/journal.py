@@ -62,6 +62,8 @@ class Journal:
     def ended(self, session: Session, now: Instant, done: Callable[[], None] | None = None) -> None:
         """Record the end; `done` is called once it is durable."""
         reason, detail = session.end or ("", "")
+        session.ended_ms = session.ended_ms or now.wall_ms
+        session.torn_down_ms = session.torn_down_ms or now.wall_ms
         data = {
             "reason": reason,
             "detail": detail,

@@ -14,11 +14,11 @@ from dataclasses import replace
 import uvicorn
 import uvloop
 
+from paddock import logs
 from paddock.client.contexts import Context, ContextFile
 from paddock_orchestrator.app import App
 from paddock_orchestrator.journal import Journal
 from paddock_orchestrator.keyring import Keyring, first_organization
-from paddock_orchestrator.observe import logs
 from paddock_orchestrator.orchestrator import Orchestrator, now
 from paddock_orchestrator.recovery import reopen
 from paddock_orchestrator.settings import Settings
@@ -84,11 +84,15 @@ async def _remember_keys(
 ) -> None:
     """Make the first organization's keys, and let this machine's command line find them."""
     texts = await first_organization(store, keyring)
-    if texts is None:
-        return
     file = ContextFile.load(env)
+    known = file.contexts.get(settings.context_name)
+    if texts is None:
+        if known is not None and known.url != settings.public_url:
+            file.put(replace(known, url=settings.public_url), use=False)
+            file.save()
+        return
     context = Context(
-        name="local",
+        name=settings.context_name,
         url=settings.public_url,
         private_key=texts["private"],
         public_key=texts["public"],

@@ -20,6 +20,7 @@ from paddock_orchestrator.observe.metrics import Metrics
 from paddock_orchestrator.recovery import closed_setting
 from paddock_orchestrator.settings import Settings
 from paddock_orchestrator.state import effects as fx
+from paddock_orchestrator.state.acks import Acks
 from paddock_orchestrator.state.book import Book, Declared, Instant, Pool, PoolKey, Runner, Session
 from paddock_orchestrator.state.machine import Dispatcher
 from paddock_orchestrator.store.errors import StoreError
@@ -28,6 +29,8 @@ from paddock_orchestrator.tokens import Tokens
 log = logging.getLogger("paddock.orchestrator")
 
 SWEEP_S = 1.0
+IDEMPOTENCY_MS = 24 * 3_600_000
+"""How long a repeated `Idempotency-Key` finds the session it started."""
 QUEUE_PUSH_S = 0.25
 """How often runners hear of a queue that changes; its leaving zero is heard at once by poolers."""
 
@@ -37,9 +40,13 @@ def now() -> Instant:
 
 
 def new_session_id() -> str:
-    """A random UUID (version 4) as text; several times cheaper than `uuid.uuid4`."""
-    h = os.urandom(16).hex()
-    return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-a{h[17:20]}-{h[20:]}"
+    """A UUID of version 7 as text: 74 random bits after the milliseconds since the epoch.
+
+    Ordered by time, because rows appended to an index cost a third of rows scattered over it.
+    """
+    t = f"{time.time_ns() // 1_000_000:012x}"
+    h = os.urandom(10).hex()
+    return f"{t[:8]}-{t[8:]}-7{h[1:4]}-a{h[5:8]}-{h[8:]}"
 
 
 class Orchestrator:
@@ -147,11 +154,11 @@ class Orchestrator:
         if runner is not None:
             self.apply(self.dispatcher.socket_lost(runner, socket, now()))
 
-    def bridge_opened(self, session_id: str) -> None:
-        self.apply(self.dispatcher.bridge_opened(session_id, now()))
+    def bridge_opened(self, session_id: str, attempt: int) -> None:
+        self.apply(self.dispatcher.bridge_opened(session_id, attempt, now()))
 
-    def bridge_lost(self, session_id: str, *, clean: bool) -> None:
-        self.apply(self.dispatcher.bridge_lost(session_id, clean=clean, now=now()))
+    def bridge_lost(self, session_id: str, attempt: int, *, clean: bool) -> None:
+        self.apply(self.dispatcher.bridge_lost(session_id, attempt, clean=clean, now=now()))
 
     def command(self, org: str, runner_id: str, frame: control.Drain | control.Serve) -> bool:
         told, effects = self.dispatcher.command((org, runner_id), frame, now())
@@ -237,9 +244,6 @@ class Orchestrator:
 
     def _ended(self, effect: fx.Ended) -> None:
         session, runner, seq = effect.session, effect.runner, effect.seq
-        decided = self._starts.get(session.session_id)
-        if decided is not None and not decided.done():
-            decided.cancel()
         self.metrics.ended(session)
         log.info(
             "session_ended",
@@ -250,14 +254,19 @@ class Orchestrator:
                 "runner": session.last_runner_id,
             },
         )
-        done = (lambda: self._acknowledge(runner, seq)) if runner is not None else None
-        self.journal.ended(session, now(), done)
+        if runner is None:
+            self.journal.ended(session, now())
+            return
+        acks = runner.acks
+        acks.heard(seq, durable=False)
+        self.journal.ended(session, now(), lambda: self._acknowledge(runner, acks, acks.saved(seq)))
 
     def _ack_event(self, effect: fx.AckEvent) -> None:
-        self._acknowledge(effect.runner, effect.seq)
+        runner, acks = effect.runner, effect.runner.acks
+        self._acknowledge(runner, acks, acks.heard(effect.seq, durable=True))
 
-    def _acknowledge(self, runner: Runner, seq: int) -> None:
-        if features.EVENTS in runner.features:
+    def _acknowledge(self, runner: Runner, acks: Acks, seq: int) -> None:
+        if runner.speaks_events and runner.acks is acks:
             self._tell(runner, control.EventsAck(seq=seq))
 
     def _queue_changed(self, effect: fx.QueueChanged) -> None:
@@ -306,6 +315,7 @@ class Orchestrator:
             before_ms = now().wall_ms - int(self.settings.retention_days * 86_400_000)
             try:
                 await self.journal.store.prune(before_ms)
+                await self.journal.store.expire_idempotency(now().wall_ms - IDEMPOTENCY_MS)
             except StoreError as why:
                 log.warning("prune_failed", extra={"why": str(why)})
             await asyncio.sleep(3600.0)

@@ -1,10 +1,10 @@
 """What one orchestrator process is told. Built once, printed once, never looked up again."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from paddock.state_dir import state_dir
 from paddock_orchestrator.state.book import Limits
 
 
@@ -13,14 +13,6 @@ class SettingError(Exception):
 
     def __init__(self, name: str, value: object, expected: str) -> None:
         super().__init__(f"{name}: got {value!r}, expected {expected}")
-
-
-def default_state_dir(env: Mapping[str, str]) -> Path:
-    """Where local state lives: `$PADDOCK_STATE_DIR`, else `$XDG_STATE_HOME/paddock`."""
-    if env.get("PADDOCK_STATE_DIR"):
-        return Path(env["PADDOCK_STATE_DIR"])
-    base = env.get("XDG_STATE_HOME") or os.path.join(env.get("HOME", "/tmp"), ".local", "state")
-    return Path(base) / "paddock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +28,8 @@ class Settings:
     """`sqlite:///path`; "" is a file in the state directory."""
     public_url: str = ""
     """What runners and callers outside reach the server by; "" is the address it binds to."""
+    context_name: str = "local"
+    """Under which name this machine's command line finds the first keys."""
     max_body_bytes: int = 512 * 1024
     """Largest start request."""
     starts_per_s: float = 100.0
@@ -75,7 +69,7 @@ class Settings:
 
         Raises `SettingError` naming the variable, its value and what is expected.
         """
-        values: dict[str, object] = {"state_dir": default_state_dir(env)}
+        values: dict[str, object] = {"state_dir": state_dir(env) / "orchestrator"}
         for option in fields(cls):
             name = f"PADDOCK_ORCHESTRATOR_{option.name.upper()}"
             if option.name == "limits" or name not in env:

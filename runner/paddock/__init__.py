@@ -5,7 +5,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from paddock.version import __version__
+
 __all__ = [
     "AgentRunner",
     "AsyncClient",
@@ -18,6 +19,7 @@ __all__ = [
     "Session",
     "SessionEnded",
     "SessionStalled",
+    "__version__",
 ]
 
 _HOMES = {

@@ -45,7 +45,7 @@ class Call:
         self.session = Session(self.link)
 
     def _happened(self, event: Any) -> None:
-        self.session._happened(event)  # noqa: SLF001
+        self.session._happened(event)
 
     def end(self, reason: str, detail: str = "") -> None:
         """End the call from outside the entrypoint, which then gets its clean-up."""
@@ -55,7 +55,7 @@ class Call:
 
     async def warn(self, seconds: float) -> None:
         """Tell the agent that the call will be ended in `seconds`."""
-        await self.session._warn(seconds)  # noqa: SLF001
+        await self.session._warn(seconds)
 
     async def run(self) -> Ending:
         """The whole life of the job. Never raises but for cancellation of the process's end."""

@@ -71,12 +71,12 @@ class ControlSocket:
 
     async def flush(self) -> None:
         """Wait, briefly, until what was queued is on the wire."""
-        try:
-            async with asyncio.timeout(2.0):
-                while self._socket is not None and not self._sending.empty():
-                    await asyncio.sleep(0.01)
-        except TimeoutError:
-            pass
+        if self._socket is not None:
+            try:
+                async with asyncio.timeout(2.0):
+                    await self._sending.join()
+            except TimeoutError:
+                pass
 
     @property
     def connected(self) -> bool:
@@ -144,6 +144,7 @@ class ControlSocket:
         try:
             while True:
                 await socket.send(await sending.get())
+                sending.task_done()
         except ConnectionClosed:
             return
 

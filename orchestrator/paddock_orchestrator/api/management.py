@@ -153,7 +153,9 @@ async def usage(
 ) -> list[UsageView]:
     """Seconds spent instantiating, running and tearing down, per agent."""
     store = caller.orchestrator.journal.store
-    rows = await store.usage(caller.org, agent=agent, since_ms=since_ms, until_ms=until_ms)
+    rows = await store.usage(
+        caller.org, agent=agent, since_ms=since_ms, until_ms=min(until_ms, now().wall_ms)
+    )
     return [
         UsageView(
             agent=u.agent,

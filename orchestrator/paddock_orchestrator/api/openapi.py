@@ -82,6 +82,7 @@ _START = {
                 401: "Bad key",
                 403: "The key may not do this",
                 404: "Unknown or deleted agent",
+                409: "Ended before a runner took it",
                 413: "Body too large",
                 422: "Idempotency key used with another body",
                 429: "At capacity, queue full or rate limited",

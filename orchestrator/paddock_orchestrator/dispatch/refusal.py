@@ -17,6 +17,7 @@ class Reason(StrEnum):
     START_TIMEOUT = "start_timeout"
     STORE_UNAVAILABLE = "store_unavailable"
     SHUTTING_DOWN = "shutting_down"
+    CANCELLED = "cancelled"
 
 
 _STATUS = {
@@ -32,6 +33,7 @@ _STATUS = {
     Reason.START_TIMEOUT: 504,
     Reason.STORE_UNAVAILABLE: 503,
     Reason.SHUTTING_DOWN: 503,
+    Reason.CANCELLED: 409,
 }
 
 _MESSAGE = {
@@ -47,6 +49,7 @@ _MESSAGE = {
     Reason.START_TIMEOUT: "No runner took the session",
     Reason.STORE_UNAVAILABLE: "The session could not be recorded, so it was not started",
     Reason.SHUTTING_DOWN: "The orchestrator is shutting down",
+    Reason.CANCELLED: "The session was ended before a runner took it",
 }
 
 

@@ -12,7 +12,7 @@ from paddock_orchestrator.links.accept import Closed, query, received
 from paddock_orchestrator.links.outbox import Outbox, Receive, SendMessage
 from paddock_orchestrator.links.switchboard import Line
 from paddock_orchestrator.orchestrator import Orchestrator
-from paddock_orchestrator.state.book import Session, Stage
+from paddock_orchestrator.state.book import Session
 
 log = logging.getLogger("paddock.bridge")
 
@@ -33,7 +33,12 @@ class BridgeSocket:
         orchestrator = self._orchestrator
         session = orchestrator.book.sessions.get(session_id)
         token = query(scope).get("token", "")
-        if session is None or not orchestrator.tokens.is_bridge(token, session_id, session.attempt):
+        attempt = session.attempt if session is not None else 0
+        if (
+            session is None
+            or not session.holds_slot
+            or not orchestrator.tokens.is_bridge(token, session_id, attempt)
+        ):
             outbox.close(closing.BAD_TOKEN, "unknown, expired or finished session")
             return
         line = orchestrator.switchboard.line(session_id)
@@ -46,7 +51,7 @@ class BridgeSocket:
             if line.runner is not None and not hello.resume:
                 outbox.close(closing.ALREADY_CONNECTED, "the session has a live bridge")
                 return
-            await self._shake_hands(session, line, outbox, hello)
+            await self._shake_hands(session, attempt, line, outbox, hello)
             await self._relay(line, outbox, receive)
         except Closed as closed:
             clean = closed.clean
@@ -57,14 +62,14 @@ class BridgeSocket:
             outbox.close(closing.PROTOCOL_VIOLATION, "no hello within 10 s")
         finally:
             if orchestrator.switchboard.runner_out(line, outbox):
-                orchestrator.bridge_lost(session_id, clean=clean or outbox.closed)
+                orchestrator.bridge_lost(session_id, attempt, clean=clean or outbox.closed)
             if not outbox.closed:
                 outbox.dropped()
 
     async def _shake_hands(
-        self, session: Session, line: Line, outbox: Outbox, hello: bridge.Hello
+        self, session: Session, attempt: int, line: Line, outbox: Outbox, hello: bridge.Hello
     ) -> None:
-        session_id, job_id = session.session_id, session.job_id
+        session_id, job_id = session.session_id, f"{session.session_id}.{attempt}"
         common = [f for f in _OURS if f in hello.features]
         ack = bridge.HelloAck(
             call_id=session_id,
@@ -86,10 +91,11 @@ class BridgeSocket:
                 metadata=await self._metadata(session),
             )
             outbox.text(encode(started))
-        if session.stage is Stage.ENDED:
+        if not session.holds_slot or session.attempt != attempt:
+            outbox.close(closing.BAD_TOKEN, "the session ended or moved on")
             raise Closed(closing.NORMAL)
         self._orchestrator.switchboard.runner_in(line, outbox, hello)
-        self._orchestrator.bridge_opened(session_id)
+        self._orchestrator.bridge_opened(session_id, attempt)
 
     async def _metadata(self, session: Session) -> msgspec.Raw:
         """The call's facts with the caller's data under `data`, byte for byte."""

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from paddock.protocol import features
+from paddock.protocol import control, features
 from paddock.protocol.permits import Permits
 from paddock_orchestrator.dispatch.placement import Placement, PlacementIndex
 from paddock_orchestrator.dispatch.refusal import Attempt
+from paddock_orchestrator.state.acks import Acks
 from paddock_orchestrator.state.effects import Effect
 from paddock_orchestrator.state.timers import Timers
 
@@ -81,6 +82,7 @@ class Session:
     ended_ms: int | None = None
     torn_down_ms: int | None = None
     bridge: Bridge = Bridge.NONE
+    """Of the present attempt."""
     orphaned_at: float | None = None
     wanted_end: tuple[str, str] | None = None
     """(reason, detail) decided by somebody else than the runner; it wins over the runner's word."""
@@ -123,7 +125,9 @@ class Runner:
     suspect: bool = False
     draining: bool = False
     drain_epoch: int = 0
-    told_epoch: int = 0
+    told: control.Drain | control.Serve | None = None
+    """The reconciler's last command; sent again while the runner's word is older."""
+    acks: Acks = field(default_factory=Acks)
     report: tuple[int, str, int] | None = None
     """(drain_epoch, mode, booked) as this instance last said."""
     benched_until: float = 0.0
@@ -135,6 +139,15 @@ class Runner:
     @property
     def key(self) -> RunnerKey:
         return (self.org, self.runner_id)
+
+    @property
+    def told_epoch(self) -> int:
+        return self.told.drain_epoch if self.told is not None else 0
+
+    @property
+    def obeying(self) -> bool:
+        """Whether the runner's word about draining is as new as its last command."""
+        return self.drain_epoch >= self.told_epoch
 
     @property
     def speaks_events(self) -> bool:

@@ -116,20 +116,27 @@ def _count_end(session: Session, now: Instant, *, unanswered: bool) -> None:
         pool.ends.popleft()
 
 
-def bridge_opened(book: Book, session: Session, now: Instant) -> None:
+def bridge_opened(book: Book, session: Session, attempt: int, now: Instant) -> None:
     """The runner dialled the session's bridge. It may come before the ack."""
+    if session.attempt != attempt or session.runner is None:
+        return
     session.bridge = Bridge.OPEN
     session.orphaned_at = None
     runner = session.runner
-    if runner is not None and not runner.speaks_events and session.stage is Stage.ASSIGNED:
+    if not runner.speaks_events and session.stage is Stage.ASSIGNED:
         activate(book, session, now.wall_ms)
 
 
-def bridge_lost(book: Book, session: Session, *, clean: bool, now: Instant) -> None:
-    """The bridge closed. For a runner that sends no events a clean close is the end."""
-    session.bridge = Bridge.LOST
+def bridge_lost(book: Book, session: Session, attempt: int, *, clean: bool, now: Instant) -> None:
+    """The bridge closed. For a runner that sends no events a clean close is the end.
+
+    One of an earlier attempt means nothing any more.
+    """
     runner = session.runner
-    if runner is None or session.stage not in _LIVE:
+    if runner is None or session.attempt != attempt:
+        return
+    session.bridge = Bridge.LOST
+    if session.stage not in _LIVE:
         return
     if runner.speaks_events:
         if runner.socket is None:

@@ -47,11 +47,11 @@ class Dispatcher:
         pool = session.pool
         if pool.closed:
             pool.counters.arrivals += 1
-            placing.refuse(self.book, session, Refused(Reason.AGENT_CLOSED))
-        elif not pool.runners and not pool.live(now.mono) and not pool.declared_until:
+            placing.refuse(self.book, session, Refused(Reason.AGENT_CLOSED), now)
+        elif pool.key not in self.book.pools:
             recovering = now.mono < self.book.recover_until
             reason = Reason.RECOVERING if recovering else Reason.UNKNOWN_AGENT
-            placing.refuse(self.book, session, Refused(reason, 2 if recovering else 0))
+            placing.refuse(self.book, session, Refused(reason, 2 if recovering else 0), now)
         else:
             placing.start(self.book, session, now)
         return self._done()
@@ -59,7 +59,7 @@ class Dispatcher:
     def caller_left(self, session_id: str, now: Instant) -> list[Effect]:
         session = self.book.sessions.get(session_id)
         if session is not None:
-            placing.caller_left(self.book, session, now)
+            placing.withdraw(self.book, session, "caller left before the answer", now)
         return self._done()
 
     def not_recorded(self, session: Session, now: Instant) -> list[Effect]:
@@ -96,16 +96,20 @@ class Dispatcher:
         registry.socket_lost(self.book, runner, socket, now)
         return self._done()
 
-    def bridge_opened(self, session_id: str, now: Instant) -> list[Effect]:
+    def bridge_opened(self, session_id: str, attempt: int, now: Instant) -> list[Effect]:
+        """The bridge of this attempt is open."""
         session = self.book.sessions.get(session_id)
         if session is not None:
-            living.bridge_opened(self.book, session, now)
+            living.bridge_opened(self.book, session, attempt, now)
         return self._done()
 
-    def bridge_lost(self, session_id: str, *, clean: bool, now: Instant) -> list[Effect]:
+    def bridge_lost(
+        self, session_id: str, attempt: int, *, clean: bool, now: Instant
+    ) -> list[Effect]:
+        """The bridge of this attempt closed."""
         session = self.book.sessions.get(session_id)
         if session is not None:
-            living.bridge_lost(self.book, session, clean=clean, now=now)
+            living.bridge_lost(self.book, session, attempt, clean=clean, now=now)
         return self._done()
 
     def end(self, session_id: str, reason: str, detail: str, now: Instant) -> list[Effect]:
@@ -113,7 +117,7 @@ class Dispatcher:
         session = self.book.sessions.get(session_id)
         if session is not None:
             if session.stage in (Stage.QUEUED, Stage.OFFERED):
-                placing.caller_left(self.book, session, now)
+                placing.withdraw(self.book, session, detail or reason, now)
             else:
                 living.request_end(self.book, session, reason, detail, now)
         return self._done()
@@ -142,7 +146,16 @@ class Dispatcher:
     def sweep(self, now: Instant) -> list[Effect]:
         """Once a second."""
         registry.sweep(self.book, now)
+        self._compact()
         return self._done()
+
+    def _compact(self) -> None:
+        """Let go of ended sessions whose deadlines are far off: a day of calls would pile up."""
+        book = self.book
+        if len(book.timers) > 1000 + 8 * len(book.sessions) + 8 * len(book.runners):
+            book.timers.keep(
+                lambda t: not isinstance(t.key, Session) or t.key.session_id in book.sessions
+            )
 
     def tick(self, now: Instant) -> list[Effect]:
         """Fire what is due."""
@@ -153,7 +166,7 @@ class Dispatcher:
                 placing.refresh(book, key, now)
                 placing.wake(book, key.pool, now)
                 continue
-            if not isinstance(key, Session) or key.session_id not in book.sessions:
+            if not isinstance(key, Session) or book.sessions.get(key.session_id) is not key:
                 continue
             match timer.alarm:
                 case Alarm.OFFER:

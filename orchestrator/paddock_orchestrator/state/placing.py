@@ -8,12 +8,20 @@ became of it: that is what keeps a runner within its capacity under any interlea
 from paddock.protocol import control
 from paddock.protocol.words import EndReason, Refusal
 from paddock_orchestrator.dispatch.refusal import Attempt, Reason, Refused, retry_after_s
-from paddock_orchestrator.state.book import Book, Instant, Pool, Runner, Session, Stage
+from paddock_orchestrator.state.book import (
+    Book,
+    Bridge,
+    Instant,
+    Pool,
+    Runner,
+    Session,
+    Stage,
+)
 from paddock_orchestrator.state.effects import (
     Answer,
     EndBridge,
-    Note,
     Ended,
+    Note,
     Offer,
     QueueChanged,
     Send,
@@ -56,7 +64,7 @@ def start(book: Book, session: Session, now: Instant) -> None:
         return
     refused = _may_wait(book, pool, now)
     if refused is not None:
-        refuse(book, session, refused)
+        refuse(book, session, refused, now)
         return
     limit_s = pool.declared.queue_timeout_s
     session.wait_until = now.mono + limit_s
@@ -138,6 +146,7 @@ def _place(book: Book, session: Session, now: Instant) -> bool:
     session.runner = runner
     session.last_runner_id, session.last_instance = runner.runner_id, runner.instance
     session.stage = Stage.OFFERED
+    session.bridge = Bridge.NONE
     runner.held[session.session_id] = session
     refresh(book, runner, now)
     timeout_s = book.limits.offer_timeout_s
@@ -251,7 +260,7 @@ def _hold_back(
 
 
 def release(session: Session) -> Runner | None:
-    """Free the slot the session holds."""
+    """Free the slot the session holds. An open bridge of an offer that failed is not wanted."""
     runner, session.runner = session.runner, None
     if runner is not None:
         runner.held.pop(session.session_id, None)
@@ -261,19 +270,26 @@ def release(session: Session) -> Runner | None:
 def retry(book: Book, session: Session, now: Instant) -> None:
     """The session's offer failed and its slot is free again: another runner, the queue, or 504."""
     pool = session.pool
+    if session.bridge is not Bridge.NONE:
+        # The runner that may not have it any more dialled before its answer came.
+        book.effects.append(EndBridge(session.session_id, EndReason.CANCELLED, "offer withdrawn"))
+        session.bridge = Bridge.NONE
     if session.counted_attempts >= book.limits.max_attempts:
-        refuse(book, session, Refused(Reason.START_TIMEOUT, 1, session.refused_by))
+        refuse(book, session, Refused(Reason.START_TIMEOUT, 1, session.refused_by), now)
         return
     if not session.wait_until:
         session.wait_until = now.mono + pool.declared.queue_timeout_s
         book.timers.set(session.wait_until, Alarm.WAIT, session)
     if _place(book, session, now):
         return
+    if now.mono >= session.wait_until:
+        refuse(book, session, Refused(Reason.START_TIMEOUT, 1, session.refused_by), now)
+        return
     connected = any(r.socket is not None and not r.draining for r in pool.runners.values())
     if connected or pool.live(now.mono) or now.mono < book.recover_until:
         _enqueue(book, session, front=True)
         return
-    refuse(book, session, Refused(Reason.START_TIMEOUT, 1, session.refused_by))
+    refuse(book, session, Refused(Reason.START_TIMEOUT, 1, session.refused_by), now)
 
 
 def offer_timed_out(book: Book, session: Session, attempt: object, now: Instant) -> None:
@@ -297,15 +313,15 @@ def wait_timed_out(book: Book, session: Session, now: Instant) -> None:
         return
     pool = session.pool
     if session.refused_by:
-        refuse(book, session, Refused(Reason.START_TIMEOUT, 1, session.refused_by))
+        refuse(book, session, Refused(Reason.START_TIMEOUT, 1, session.refused_by), now)
     elif any(r.socket is not None for r in pool.runners.values()):
         after_s = retry_after_s(len(pool.waiting), ends_per_s(pool, now))
-        refuse(book, session, Refused(Reason.QUEUE_TIMEOUT, after_s))
+        refuse(book, session, Refused(Reason.QUEUE_TIMEOUT, after_s), now)
     else:
-        refuse(book, session, Refused(Reason.NO_RUNNERS, 5))
+        refuse(book, session, Refused(Reason.NO_RUNNERS, 5), now)
 
 
-def refuse(book: Book, session: Session, refused: Refused) -> None:
+def refuse(book: Book, session: Session, refused: Refused, now: Instant) -> None:
     """The caller gets no session."""
     counters = session.pool.counters
     counters.refusals += 1
@@ -313,11 +329,11 @@ def refuse(book: Book, session: Session, refused: Refused) -> None:
     if session.waited or session.wait_until:
         counters.late += 1
     book.effects.append(Answer(session, refused))
-    _gone(book, session, EndReason.START_TIMEOUT, refused.reason)
+    _gone(book, session, EndReason.START_TIMEOUT, refused.reason, now)
 
 
-def caller_left(book: Book, session: Session, now: Instant) -> None:
-    """The caller went away before its start was answered."""
+def withdraw(book: Book, session: Session, detail: str, now: Instant) -> None:
+    """A start is given up before it was answered."""
     if session.stage not in (Stage.QUEUED, Stage.OFFERED):
         return
     runner = session.runner
@@ -326,7 +342,8 @@ def caller_left(book: Book, session: Session, now: Instant) -> None:
         book.effects.append(Send(runner, control.JobCancel(job_id=session.job_id)))
         release(session)
     session.pool.counters.late += 1
-    _gone(book, session, EndReason.CANCELLED, "caller left before the answer")
+    book.effects.append(Answer(session, Refused(Reason.CANCELLED)))
+    _gone(book, session, EndReason.CANCELLED, detail, now)
     if runner is not None:
         refresh(book, runner, now)
 
@@ -340,12 +357,12 @@ def unrecorded(book: Book, session: Session, now: Instant) -> None:
             book.effects.append(Send(runner, control.JobCancel(job_id=session.job_id)))
         release(session)
     session.recorded = False
-    refuse(book, session, Refused(Reason.STORE_UNAVAILABLE, 5))
+    refuse(book, session, Refused(Reason.STORE_UNAVAILABLE, 5), now)
     if runner is not None:
         refresh(book, runner, now)
 
 
-def _gone(book: Book, session: Session, reason: EndReason, detail: str) -> None:
+def _gone(book: Book, session: Session, reason: EndReason, detail: str, now: Instant) -> None:
     """The session ends without ever having been answered."""
     pool = session.pool
     if session.stage is Stage.QUEUED and session in pool.waiting:
@@ -353,6 +370,7 @@ def _gone(book: Book, session: Session, reason: EndReason, detail: str) -> None:
         book.effects.append(QueueChanged(pool.key, left_zero=False))
     session.stage = Stage.ENDED
     session.end = (reason, detail)
+    session.ended_ms = session.torn_down_ms = now.wall_ms
     book.sessions.pop(session.session_id, None)
     book.dirty.discard(session)
     if session.recorded:

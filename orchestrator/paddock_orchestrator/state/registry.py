@@ -5,6 +5,7 @@ from paddock.protocol.permits import Permits
 from paddock.protocol.words import EndReason, Mode, SessionState
 from paddock_orchestrator.dispatch.placement import PlacementIndex
 from paddock_orchestrator.dispatch.refusal import Attempt
+from paddock_orchestrator.state.acks import Acks
 from paddock_orchestrator.state.book import (
     Book,
     Bridge,
@@ -42,7 +43,7 @@ def register(
     restarted = bool(runner.instance and caps.instance and runner.instance != caps.instance)
     first = runner.instance != caps.instance or not runner.instance
     if restarted:
-        runner.report, runner.drain_epoch, runner.told_epoch = None, 0, 0
+        runner.report, runner.drain_epoch, runner.told, runner.acks = None, 0, None, Acks()
     if first:
         runner.registered_ms = now.wall_ms
         if caps.startup_ms is not None:
@@ -54,8 +55,8 @@ def register(
     runner.capacity = max(0, caps.max_concurrent)
     runner.revision = caps.revision
     runner.startup_ms = caps.startup_ms
-    runner.draining = frame.draining
     runner.drain_epoch = max(runner.drain_epoch, frame.drain_epoch)
+    runner.draining = frame.draining or (runner.draining and not runner.obeying)
     runner.suspect = False
     runner.wait_for_heartbeat = False
     runner.disconnected_at = None
@@ -69,6 +70,8 @@ def register(
     elif runner.permits is None or runner.permits.limit != per_minute:
         runner.permits = Permits(max(0, per_minute), 60.0)
     _welcome(book, runner, boot)
+    if runner.told is not None and not runner.obeying:
+        book.effects.append(Send(runner, runner.told))
     _reconcile(book, runner, frame.sessions, restarted=restarted, now=now)
     refresh(book, runner, now)
     wake(book, pool, now)
@@ -98,19 +101,20 @@ def _reconcile(
     now: Instant,
 ) -> None:
     """Compare what the runner says it holds with what we think it holds."""
-    by_id = {held.session_id: held for held in listed}
-    for session in list(runner.held.values()):
-        held = by_id.pop(session.session_id, None)
-        if held is not None and held.attempt == session.attempt and not restarted:
+    by_job = {f"{held.session_id}.{held.attempt}": held for held in listed}
+    missing = []
+    for session in runner.held.values():
+        held = by_job.pop(session.job_id, None)
+        if held is not None and not restarted:
             _found(book, session, held, now)
-        elif held is not None and not restarted:
-            _cancel(book, runner, held)
-            _missing(book, session, "runner_forgot", now)
         elif runner.speaks_events or restarted:
-            _missing(book, session, "runner_restarted" if restarted else "runner_forgot", now)
-    for held in by_id.values():
+            missing.append(session)
+    # What it holds besides is counted before anything is offered to it.
+    for held in by_job.values():
         if held.state is not SessionState.ENDED:
             _cancel(book, runner, held)
+    for session in missing:
+        _missing(book, session, "runner_restarted" if restarted else "runner_forgot", now)
 
 
 def _cancel(book: Book, runner: Runner, held: control.HeldSession) -> None:
@@ -149,7 +153,7 @@ def _offer_failed(book: Book, session: Session, why: str, now: Instant) -> None:
 def heartbeat(book: Book, runner: Runner, frame: control.Heartbeat, now: Instant) -> None:
     runner.wait_for_heartbeat = False
     runner.reported = frame.active_jobs
-    if runner.speaks_events:
+    if runner.speaks_events and (runner.obeying or frame.draining):
         runner.draining = frame.draining
     refresh(book, runner, now)
     wake(book, runner.pool, now)
@@ -181,8 +185,8 @@ def socket_lost(book: Book, runner: Runner, socket: int, now: Instant) -> None:
 
 def left(book: Book, runner: Runner, now: Instant) -> None:
     """The runner said good-bye and holds nothing: it is not waited for."""
-    for session in list(runner.held.values()):
-        _missing(book, session, "runner_gone", now)
+    runner.draining = True
+    refresh(book, runner, now)
     _forget(book, runner, now)
 
 
@@ -219,7 +223,7 @@ def reported(book: Book, runner: Runner, frame: control.DrainReport, now: Instan
     """A barrier report: kept as the runner's word and passed on, never answered for."""
     runner.report = (frame.drain_epoch, frame.mode, frame.booked)
     runner.drain_epoch = max(runner.drain_epoch, frame.drain_epoch)
-    if frame.drain_epoch >= runner.drain_epoch:
+    if runner.obeying and frame.drain_epoch == runner.drain_epoch:
         runner.draining = frame.mode is Mode.DRAIN
     refresh(book, runner, now)
     wake(book, runner.pool, now)
@@ -236,7 +240,7 @@ def command(book: Book, key: RunnerKey, frame: control.Drain | control.Serve, no
         return False
     if frame.drain_epoch < runner.told_epoch:
         return False
-    runner.told_epoch = frame.drain_epoch
+    runner.told = frame
     if isinstance(frame, control.Drain):
         runner.draining = True
         refresh(book, runner, now)
@@ -280,6 +284,9 @@ def recover(book: Book, sessions: list[tuple[Session, str, str]], now: Instant) 
             runner = Runner(pool.org, runner_id, pool, book.next_order(), instance=instance)
             runner.last_seen = now.mono
             runner.disconnected_at = now.mono
+            if instance:
+                # Only runners that send events name their process.
+                runner.features = frozenset({features.EVENTS})
             book.runners[key] = runner
             pool.runners[runner_id] = runner
         session.runner = runner

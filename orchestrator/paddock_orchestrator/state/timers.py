@@ -1,6 +1,7 @@
 """One heap of deadlines. None is cancelled: what fires checks whether it still means anything."""
 
 import heapq
+from collections.abc import Callable
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -50,6 +51,11 @@ class Timers:
         while self._heap and self._heap[0].at <= now:
             fired.append(heapq.heappop(self._heap))
         return fired
+
+    def keep(self, wanted: Callable[[Timer], bool]) -> None:
+        """Drop the timers that are not `wanted`."""
+        self._heap = [timer for timer in self._heap if wanted(timer)]
+        heapq.heapify(self._heap)
 
     def __len__(self) -> int:
         return len(self._heap)

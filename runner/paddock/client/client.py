@@ -39,6 +39,7 @@ class AsyncClient:
         *,
         timeout_s: float = 30,
         retries: int = 2,
+        max_connections: int = 256,
     ) -> None:
         """`retries` bounds how often a request that may be repeated is; 0 shows every refusal.
 
@@ -47,7 +48,12 @@ class AsyncClient:
         if not timeout_s > 0:
             raise ConfigurationError(f"timeout_s: got {timeout_s!r}, expected more than 0")
         self.server: Server = find_server(api_key, base_url, os.environ)
-        self._transport = Transport(self.server.url, timeout_s=timeout_s, retries=max(0, retries))
+        self._transport = Transport(
+            self.server.url,
+            timeout_s=timeout_s,
+            retries=max(0, retries),
+            max_connections=max_connections,
+        )
         self.agents = Agents(self)
         self.runners = Runners(self)
         self.sessions = Sessions(self)

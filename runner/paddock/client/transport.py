@@ -30,10 +30,13 @@ class Answer:
 class Transport:
     """One server, one connection pool. httpx is imported when the first request is made."""
 
-    def __init__(self, url: str, *, timeout_s: float, retries: int) -> None:
+    def __init__(
+        self, url: str, *, timeout_s: float, retries: int, max_connections: int = 256
+    ) -> None:
         self.url = url
         self._timeout_s = timeout_s
         self._retries = retries
+        self._max_connections = max_connections
         self._http: httpx.AsyncClient | None = None
 
     @property
@@ -41,7 +44,9 @@ class Transport:
         if self._http is None:
             import httpx
 
-            limits = httpx.Limits(max_connections=256, max_keepalive_connections=64)
+            limits = httpx.Limits(
+                max_connections=self._max_connections, max_keepalive_connections=64
+            )
             self._http = httpx.AsyncClient(
                 base_url=self.url, timeout=self._timeout_s, limits=limits, trust_env=False
             )

@@ -33,8 +33,8 @@ async def set_max_pages(store: Store, pages: int) -> None:
 
 async def healthy(store: Store) -> None:
     """Return once the writer says that it is well, with nothing submitted meanwhile."""
-    while not store.health().ok:
-        await asyncio.sleep(0.02)  # noqa: ASYNC110  # the writer's health has no event to wait for
+    while not store.health().ok:  # noqa: ASYNC110  # health is a reading, it wakes nobody
+        await asyncio.sleep(0.02)
 
 
 async def settle(*futures: asyncio.Future[Any]) -> list[Any]:
@@ -45,10 +45,10 @@ async def test_what_is_queued_together_is_committed_together(store: Store) -> No
     before = store.health()
     await settle(*(store.append_events([event(n)]) for n in range(1, 201)))
     after = store.health()
-    assert 200 == after.submissions - before.submissions
+    assert after.submissions - before.submissions == 200
     # The first may go alone, while the rest is being queued.
     assert after.commits - before.commits < 20
-    assert 200 == len(await store.events_after("acme", 0, 1000))
+    assert len(await store.events_after("acme", 0, 1000)) == 200
 
 
 async def test_order_is_kept(store: Store) -> None:
@@ -64,7 +64,7 @@ async def test_order_is_kept(store: Store) -> None:
     assert list(range(50)) == order
     kept = await store.session("acme", "s1")
     assert kept is not None
-    assert 49 == kept.torn_down_ms
+    assert kept.torn_down_ms == 49
 
 
 async def test_on_commit_comes_before_the_future_and_never_without_the_row(store: Store) -> None:
@@ -73,7 +73,7 @@ async def test_on_commit_comes_before_the_future_and_never_without_the_row(store
     good.add_done_callback(lambda _: seen.append("resolved"))
     bad = store.append_events([event(1)], on_commit=lambda: seen.append("never"))
     await settle(good, bad)
-    assert ["published", "resolved"] == seen
+    assert seen == ["published", "resolved"]
     assert isinstance(bad.exception(), AlreadyExists)
 
 
@@ -82,7 +82,7 @@ async def test_a_raising_on_commit_stops_nobody(store: Store) -> None:
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
     first = store.append_events([event(1)], on_commit=lambda: [][1])
     second = store.append_events([event(2)])
-    assert [None, None] == await settle(first, second)
+    assert await settle(first, second) == [None, None]
     assert [IndexError] == [type(context["exception"]) for context in reported]
 
 
@@ -98,7 +98,7 @@ async def test_a_bad_row_does_not_fail_its_neighbours(store: Store) -> None:
     await settle(*futures.values())
     assert set(bad_rows) == {n for n, future in futures.items() if future.exception()}
     assert all(isinstance(futures[n].exception(), RecordRejected) for n in bad_rows)
-    assert 95 == len(await store.events_after("acme", 0, 1000))
+    assert len(await store.events_after("acme", 0, 1000)) == 95
     assert store.health().ok
 
 
@@ -107,7 +107,7 @@ async def test_a_submission_is_kept_whole_or_not_at_all(store: Store) -> None:
     with pytest.raises(AlreadyExists):
         await store.record_started(session("s1"), [event(2), event(1)])
     assert await store.session("acme", "s1") is None
-    assert [1] == [row.event_id for row in await store.events_after("acme", 0, 10)]
+    assert [row.event_id for row in await store.events_after("acme", 0, 10)] == [1]
 
 
 async def test_a_tasks_result_survives_a_bad_neighbour(store: Store) -> None:
@@ -116,7 +116,7 @@ async def test_a_tasks_result_survives_a_bad_neighbour(store: Store) -> None:
     count = store.writer.run(lambda c: c.execute("SELECT count(*) FROM events").fetchone()[0])
     results = await settle(bad, count)
     assert isinstance(results[0], AlreadyExists)
-    assert 1 == results[1]
+    assert results[1] == 1
 
 
 async def test_a_locked_database_is_unavailable_in_time_and_recovers(store: Store) -> None:
@@ -158,7 +158,7 @@ async def test_a_full_disk_is_unavailable_and_recovers(store: Store) -> None:
     await set_max_pages(store, 1_000_000)
     await store.append_events([event(1, data=filler)])
     assert store.health().ok
-    assert 1 == await store.last_event_id()
+    assert await store.last_event_id() == 1
 
 
 async def test_an_io_failure_opens_the_file_anew(store: Store) -> None:
@@ -199,8 +199,8 @@ async def test_cancelling_the_caller_does_not_lose_the_row(store: Store) -> None
     await settle(task)
     assert task.cancelled()
     await store.append_events([event(2)])
-    assert [True] == published
-    assert [1, 2] == [row.event_id for row in await store.events_after("acme", 0, 10)]
+    assert published == [True]
+    assert [row.event_id for row in await store.events_after("acme", 0, 10)] == [1, 2]
 
 
 async def test_closing_commits_what_is_queued(url: str) -> None:
@@ -214,5 +214,5 @@ async def test_closing_commits_what_is_queued(url: str) -> None:
         await store.last_event_id()
     await store.close()
     again = await Store.open(url)
-    assert 2000 == await again.last_event_id()
+    assert await again.last_event_id() == 2000
     await again.close()

@@ -10,7 +10,7 @@ from paddock_orchestrator.store.errors import (
 
 def test_message_has_what_expected_and_fix() -> None:
     error = StoreUnavailable("it is full", expected="room", fix="free some")
-    assert "it is full; expected: room; fix: free some" == str(error)
+    assert str(error) == "it is full; expected: room; fix: free some"
 
 
 def test_only_the_environment_is_worth_a_retry() -> None:

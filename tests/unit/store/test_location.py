@@ -24,7 +24,7 @@ def test_another_engine_is_refused_with_the_fix(url: str) -> None:
     ["", "records.db", "sqlite://", "sqlite:///:memory:", "sqlite://host/x.db", "sqlite:///x?a=b"],
 )
 def test_an_address_without_a_plain_file_is_refused(url: str) -> None:
-    with pytest.raises(StoreMisconfigured, match="sqlite:////absolute.db"):
+    with pytest.raises(StoreMisconfigured, match=r"sqlite:////absolute\.db"):
         database_path(url)
 
 

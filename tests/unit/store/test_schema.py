@@ -45,4 +45,4 @@ def test_a_change_is_keyed_by_its_last_parameter() -> None:
     change = SessionChange("s1", "ended", 2, "r", "i", ended_ms=5)
     [(sql, values)] = statements.changed(change, ())
     assert sql.endswith("WHERE session_id=?")
-    assert ("ended", 2, "r", "i", None, None, 5, None, None, None, "s1") == values
+    assert values == ("ended", 2, "r", "i", None, None, 5, None, None, None, "s1")

@@ -1,0 +1,106 @@
+"""Child processes in sessions of their own: spawn, find again, signal, measure."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+LOG_LIMIT_BYTES = 10 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A process by pid and start time, so that a reused pid is never taken for it."""
+
+    pid: int
+    started: float
+
+    def alive(self) -> bool:
+        """Whether it still runs; a zombie does not."""
+        try:
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.started) <= 1.0
+            return same and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return False
+
+    def signal(self, number: signal.Signals) -> bool:
+        """Send the signal to the process alone; False when it is gone."""
+        if not self.alive():
+            return False
+        try:
+            os.kill(self.pid, number)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def kill(self) -> None:
+        """SIGKILL the process and whatever it started."""
+        if self.alive():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+
+    def usage(self) -> tuple[float, int]:
+        """(CPU seconds so far, resident bytes); zeros when it is gone."""
+        try:
+            process = psutil.Process(self.pid)
+            with process.oneshot():
+                times = process.cpu_times()
+                return times.user + times.system, process.memory_info().rss
+        except psutil.Error:
+            return 0.0, 0
+
+
+def spawn(
+    command: Sequence[str], *, env: Mapping[str, str], cwd: Path, output: Path
+) -> tuple[Child, "subprocess.Popen[bytes]"]:
+    """Start the command in a session of its own, its output appended to a file.
+
+    The file is the child's own, not a pipe, so that the child survives its parent. Raises OSError
+    when it cannot be started.
+    """
+    output.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", os.defpath)])
+    program = shutil.which(command[0], path=path) or command[0]
+    with open(output, "ab") as file:
+        popen = subprocess.Popen(
+            [program, *command[1:]],
+            env={**env, "PATH": path},
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        started = psutil.Process(popen.pid).create_time()
+    except psutil.Error:
+        started = 0.0
+    return Child(popen.pid, started), popen
+
+
+def rotate(path: Path) -> None:
+    """Copy a log that has grown too long to `.1` and truncate it; the writer appends on."""
+    with contextlib.suppress(OSError):
+        if path.stat().st_size > LOG_LIMIT_BYTES:
+            shutil.copyfile(path, path.with_suffix(path.suffix + ".1"))
+            os.truncate(path, 0)
+
+
+def tail(path: Path, lines: int) -> list[str]:
+    """The last lines of a file, [] when there is none."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - 64 * 1024))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return []
+    return text.splitlines()[-lines:]

@@ -1,0 +1,269 @@
+"""`paddock up`: one pool on one machine, supervised."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from paddock.client.contexts import Context
+from paddock_operator.autoscale.policy import policy_for
+from paddock_operator.backends.processes.backend import ProcessBackend
+from paddock_operator.backends.processes.child import Child
+from paddock_operator.backends.processes.orchestrator_child import OrchestratorChild
+from paddock_operator.backends.processes.status import pool_status
+from paddock_operator.backends.processes.template import ProcessTemplate, process_template
+from paddock_operator.model.manifest import AgentDeployment
+from paddock_operator.model.parse import ManifestError, check_transition, parse_manifest
+from paddock_operator.reconcile.reconciler import Pass, Reconciler
+from paddock_operator.signals.link import OrchestratorLink
+
+log = logging.getLogger("paddock.up")
+
+WATCH_S = 0.5
+LEARNED_S = 60.0
+SECOND_WALL_S = 60.0
+"""Beyond the drain timeout: how long a runner that reported itself empty may take to exit."""
+
+
+class AlreadyUp(Exception):
+    """Another `paddock up` looks after this pool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    manifest_path: Path
+    state_dir: Path
+    port: int
+    env: Mapping[str, str]
+    given: Mapping[str, str]
+    """Variables of `--env-file`."""
+    keep_orchestrator: bool = False
+    """Leave the orchestrator running after the pool is drained."""
+
+
+class LocalPool:
+    """Supervises one pool until it is told to drain and is empty."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._source = str(options.manifest_path)
+        text = options.manifest_path.read_text()
+        self._manifest = parse_manifest(text, source=self._source)
+        self._seen = _stamp(options.manifest_path)
+        self.name = self._manifest.name
+        self.folder = options.state_dir / self.name
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._template = self._resolved(self._manifest)
+        self._pid_file = self.folder / "up.json"
+        self._context = Context("", "")
+        self._orchestrator = OrchestratorChild(
+            name=self.name, folder=self.folder, port=options.port, env=options.env
+        )
+        self._backend = ProcessBackend(
+            name=self.name,
+            folder=self.folder,
+            template=lambda: self._template,
+            env=self._runner_env,
+            grace_s=self._manifest.spec.drain.timeout_seconds + SECOND_WALL_S,
+        )
+        self._reconciler: Reconciler | None = None
+        self._said = ""
+        self._signals = 0
+        self._stopping = False
+
+    @property
+    def manifest(self) -> AgentDeployment:
+        return self._manifest
+
+    def _resolved(self, manifest: AgentDeployment) -> ProcessTemplate:
+        folder = self._options.manifest_path.resolve().parent
+        return process_template(
+            manifest, source=self._source, folder=folder, given=self._options.given
+        )
+
+    async def run(self, *, draining: bool = False) -> None:
+        """Until the pool was told to go and every runner has left.
+
+        Raises `AlreadyUp`, and `OrchestratorFailed` if there is no orchestrator to be had.
+        """
+        self._claim()
+        try:
+            self._orchestrator.ensure()
+            self._context = await asyncio.to_thread(self._orchestrator.wait_ready)
+            log.info("up", extra={"pool": self.name, "url": self._context.url})
+            for note in self._template.notes:
+                log.info("manifest_note", extra={"note": note})
+            await self._supervise(draining)
+            if not self._options.keep_orchestrator:
+                await asyncio.to_thread(self._orchestrator.stop)
+            log.info("down", extra={"pool": self.name})
+        finally:
+            self._pid_file.unlink(missing_ok=True)
+
+    def _claim(self) -> None:
+        other = supervisor(self.folder)
+        if other is not None:
+            raise AlreadyUp(
+                f"pool {self.name!r} is already up (pid {other.pid}); "
+                f"`paddock down {self.name}` ends it"
+            )
+        pid = os.getpid()
+        started = psutil.Process(pid).create_time()
+        self._pid_file.write_text(json.dumps({"pid": pid, "started": started}))
+
+    async def _supervise(self, draining: bool) -> None:
+        link = OrchestratorLink(self._context.url, self._context.private_key)
+        adopted = self._backend.adopted > 0
+        if adopted:
+            log.info("runners_adopted", extra={"count": self._backend.adopted})
+        reconciler = self._reconciler = Reconciler(
+            self._manifest,
+            self._backend,
+            link,
+            policy_for(self._manifest, self._learned(), adopted=adopted),
+            on_pass=self._passed,
+            status=lambda last: pool_status(last, self._backend, link.problem),
+            deleting=draining,
+        )
+        with _on_signals(self._told_to_stop):
+            watching = asyncio.create_task(self._watch())
+            try:
+                await reconciler.run()
+            finally:
+                watching.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await watching
+                self._save_learned()
+                await link.close()
+
+    def _told_to_stop(self) -> None:
+        self._signals += 1
+        reconciler = self._reconciler
+        if reconciler is None:
+            return
+        if self._signals == 1:
+            log.info("draining_pool", extra={"hint": "again to force"})
+            reconciler.deleting = True
+            reconciler.wake()
+        else:
+            log.warning("forced")
+            self._backend.force()
+            reconciler.wake()
+
+    def _passed(self, last: Pass) -> None:
+        said = f"{last.decision.target} {last.plan.reason}"
+        if said != self._said and (last.plan.actions or last.decision.target):
+            changed = said.split(" ", 1)[0] != self._said.split(" ", 1)[0] or last.plan.actions
+            if changed:
+                log.info(
+                    "decided",
+                    extra={"desired": last.decision.target, "why": last.plan.reason},
+                )
+            self._said = said
+
+    async def _watch(self) -> None:
+        saved_at = time.monotonic()
+        while True:
+            await asyncio.sleep(WATCH_S)
+            self._orchestrator.ensure()
+            self._reread()
+            if time.monotonic() - saved_at >= LEARNED_S:
+                self._save_learned()
+                self._backend.discard_old_logs()
+                saved_at = time.monotonic()
+
+    def _reread(self) -> None:
+        """Follow the manifest's file. One that is wrong changes nothing, and is complained of."""
+        stamp = _stamp(self._options.manifest_path)
+        if stamp is None or stamp == self._seen or self._reconciler is None:
+            return
+        self._seen = stamp
+        try:
+            text = self._options.manifest_path.read_text()
+            manifest = parse_manifest(text, source=self._source)
+            problems = check_transition(self._manifest, manifest, source=self._source)
+            if manifest.name != self.name:
+                log.error("manifest_refused", extra={"why": "metadata.name cannot change"})
+                return
+            if problems:
+                raise ManifestError(problems)
+            template = self._resolved(manifest)
+        except (ManifestError, OSError) as why:
+            log.error("manifest_refused", extra={"why": str(why)})
+            return
+        self._manifest, self._template = manifest, template
+        self._reconciler.change(manifest)
+        log.info("manifest_changed", extra={"file": self._source})
+
+    def _runner_env(self, runner_id: str, revision: str) -> dict[str, str]:
+        spec = self._manifest.spec
+        heartbeats = self.folder / "heartbeats"
+        heartbeats.mkdir(mode=0o700, exist_ok=True)
+        values = {
+            "BASE_URL": self._context.url,
+            "API_KEY": self._context.runner_key,
+            "AGENT_ID": self._manifest.agent_id,
+            "RUNNER_ID": runner_id,
+            "MAX_SESSIONS": str(spec.sessions_per_runner),
+            "DRAIN_TIMEOUT_S": str(spec.drain.timeout_seconds),
+            "REVISION": revision,
+            "STATE_DIR": str(heartbeats),
+        }
+        env = {f"PADDOCK_{name}": value for name, value in values.items()}
+        return env | {
+            "UNPOD_API_KEY": values["API_KEY"],
+            "UNPOD_BASE_URL": values["BASE_URL"],
+            "UNPOD_WORKER_HOSTNAME": runner_id,
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def _learned(self) -> dict[str, Any] | None:
+        with contextlib.suppress(OSError, ValueError):
+            learned: dict[str, Any] = json.loads((self.folder / "learned.json").read_text())
+            return learned
+        return None
+
+    def _save_learned(self) -> None:
+        if self._reconciler is not None:
+            draft = self.folder / ".learned.tmp"
+            draft.write_text(json.dumps(self._reconciler.policy.export()))
+            draft.replace(self.folder / "learned.json")
+
+
+def supervisor(folder: Path) -> Child | None:
+    """The living `paddock up` of the pool in `folder`."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        raw = json.loads((folder / "up.json").read_text())
+        child = Child(int(raw["pid"]), float(raw["started"]))
+        if child.alive():
+            return child
+    return None
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size
+
+
+@contextlib.contextmanager
+def _on_signals(told: Any) -> Any:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,45 @@
+"""The pool backend port: the only thing that differs between a laptop and a cluster."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from paddock_operator.plan.actions import CancelStart, Commit, Create, Forget, WriteIntent
+from paddock_operator.plan.view import Intent, Phase
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One runner as its backend sees it: PENDING, STARTING (it runs), TERMINATING or FAILED."""
+
+    runner_id: str
+    revision: str
+    phase: Phase
+    created_at: float
+    intent: Intent = Intent()
+    node: str = ""
+    cordoned: bool = False
+    failure: str = ""
+    """Why it failed, in one line."""
+
+
+class PoolBackend(Protocol):
+    """Makes, marks and ends runners. Every write is compared with what is stored first."""
+
+    def observe(self) -> Sequence[Observed]:
+        """Every runner there is, without waiting."""
+        ...
+
+    async def create(self, action: Create) -> None: ...
+
+    async def write_intent(self, action: WriteIntent) -> bool:
+        """Store the intent durably; False when somebody else wrote first."""
+        ...
+
+    async def commit(self, action: Commit) -> bool:
+        """End the runner for good, if its stored intent is still the commit's."""
+        ...
+
+    async def cancel_start(self, action: CancelStart) -> None: ...
+
+    async def forget(self, action: Forget) -> None: ...

@@ -1,0 +1,259 @@
+"""One pool's loop: observe, decide, plan, apply. Level-triggered: every pass starts from scratch.
+
+The pass itself is short and never waits for a runner; it is repeated every `TICK_S`, and at once
+when something happened (`wake`).
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from paddock_operator.autoscale.policy import Policy, policy_for
+from paddock_operator.autoscale.sample import Decision
+from paddock_operator.model.manifest import AgentDeployment
+from paddock_operator.model.revision import template_revision
+from paddock_operator.plan.actions import (
+    Action,
+    CancelStart,
+    Commit,
+    Create,
+    Forget,
+    Plan,
+    Tell,
+    WriteIntent,
+)
+from paddock_operator.plan.planner import plan
+from paddock_operator.plan.settings import plan_settings
+from paddock_operator.plan.view import Phase, PlanSettings, PoolView, RunnerView
+from paddock_operator.reconcile.backend import Observed, PoolBackend
+from paddock_operator.reconcile.crashes import CrashBackoff
+from paddock_operator.reconcile.declaration import declaration
+from paddock_operator.reconcile.view import Pool, look
+from paddock_operator.signals.feed import Feed
+from paddock_operator.signals.link import OrchestratorLink
+
+log = logging.getLogger("paddock.reconciler")
+
+TICK_S = 1.0
+DECLARE_S = 5.0
+TELL_AGAIN_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What one pass saw and did, for status and logs."""
+
+    observed: tuple[Observed, ...]
+    pool: Pool
+    settings: PlanSettings
+    decision: Decision
+    plan: Plan
+    revision: str
+    fresh: bool
+    failures: int
+
+
+@dataclass(eq=False)
+class Reconciler:
+    """Keeps one pool as its manifest says."""
+
+    manifest: AgentDeployment
+    backend: PoolBackend
+    link: OrchestratorLink
+    policy: Policy
+    on_pass: Callable[[Pass], None] = lambda _: None
+    status: Callable[[Pass], dict[str, Any]] = lambda _: {}
+    """What people see of a pass; declared to the orchestrator with the pool."""
+    deleting: bool = False
+    feed: Feed = field(init=False)
+    revision: str = field(init=False)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _crashes: CrashBackoff = field(init=False)
+    _failed: set[str] = field(default_factory=set)
+    _ready: set[str] = field(default_factory=set)
+    _silent_since: dict[str, float] = field(default_factory=dict)
+    _told: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _declared_at: float = 0.0
+    _declared: tuple[object, ...] = ()
+    _opening: bool = True
+    _rollout_at: float | None = None
+    _starts_s: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        fallback, failure = self.manifest.spec.fallback, self.manifest.spec.failure
+        self.feed = Feed(self.manifest.agent_id, float(fallback.stale_after_seconds))
+        self.revision = template_revision(self.manifest)
+        self._crashes = CrashBackoff(
+            float(failure.backoff_seconds), float(failure.max_backoff_seconds)
+        )
+
+    def change(self, manifest: AgentDeployment) -> None:
+        """Follow another version of the manifest. A new template is a new revision."""
+        learned = self.policy.export()
+        self.manifest = manifest
+        self.policy = policy_for(manifest, learned)
+        revision = template_revision(manifest)
+        if revision != self.revision:
+            log.info("revision_changed", extra={"from": self.revision, "to": revision})
+            self._rollout_at = time.time()
+            self._crashes.became_ready()
+        self.revision = revision
+        self.feed.stale_after_s = float(manifest.spec.fallback.stale_after_seconds)
+        self.wake()
+
+    def wake(self) -> None:
+        """Something happened: make a pass soon."""
+        self._wake.set()
+
+    def heard(self, line: dict[str, Any]) -> None:
+        """A line of the orchestrator's statistics."""
+        queued = self.feed.queued
+        self.feed.hear(line, time.monotonic())
+        if self.feed.queued > queued or any(
+            r.report is not None and r.runner_id in self._told for r in self.feed.runners.values()
+        ):
+            self.wake()
+
+    async def run(self) -> None:
+        """Passes until cancelled, or until a pool that is being deleted has no runner left."""
+        async with asyncio.TaskGroup() as group:
+            following = group.create_task(self.link.follow(self.heard))
+            while True:
+                last = await self.reconcile()
+                if self.deleting and not last.observed:
+                    following.cancel()
+                    return
+                await self._rest(last.plan)
+
+    async def _rest(self, last: Plan) -> None:
+        rest_s = TICK_S
+        if last.next_at is not None:
+            rest_s = min(rest_s, max(0.05, last.next_at - time.time()))
+        try:
+            async with asyncio.timeout(rest_s):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()
+
+    async def reconcile(self) -> Pass:
+        """One pass."""
+        now, mono = time.time(), time.monotonic()
+        observed = tuple(self.backend.observe())
+        fresh = self.feed.fresh(mono)
+        counts = self.feed.take()
+        self._starts_s = [*self._starts_s, *counts.startup_times_s][-50:]
+        pool = look(
+            observed, self.feed, counts, fresh=fresh,
+            capacity=self.manifest.spec.sessions_per_runner,
+            expected_start_s=self._expected_start_s(), now=now, silent_since=self._silent_since,
+        )  # fmt: skip
+        self._note_failures(observed, pool.runners, now)
+        sample = pool.sample
+        settings = plan_settings(
+            self.manifest, self.revision,
+            serving_and_starting=sample.ready + sample.starting,
+            demand=sample.in_flight + sample.queued,
+        )  # fmt: skip
+        decision = self.policy.decide(sample, mono)
+        view = PoolView(
+            runners=pool.runners, queued=sample.queued, fresh=fresh, settings=settings,
+            deleting=self.deleting, may_create_at=self._crashes.may_create_at,
+            rollout_progress_at=self._rollout_at,
+        )  # fmt: skip
+        planned = plan(view, decision, now)
+        for action in planned.actions:
+            await self._apply(action, now, settings)
+        last = Pass(
+            observed, pool, settings, decision, planned, self.revision, fresh,
+            self._crashes.failures,
+        )  # fmt: skip
+        await self._declare(last, mono)
+        self.on_pass(last)
+        return last
+
+    def _expected_start_s(self) -> float:
+        if not self._starts_s:
+            return 1.25 * self.manifest.spec.scaling.startup_seconds_hint
+        ordered = sorted(self._starts_s)
+        return max(1.0, ordered[int(0.9 * (len(ordered) - 1))])
+
+    def _note_failures(
+        self, observed: tuple[Observed, ...], runners: tuple[RunnerView, ...], now: float
+    ) -> None:
+        for runner in runners:
+            new_and_ready = runner.phase is Phase.READY and runner.runner_id not in self._ready
+            if new_and_ready:
+                self._ready.add(runner.runner_id)
+                if runner.revision == self.revision:
+                    self._crashes.became_ready()
+                    self._rollout_at = now if self._rollout_at is not None else None
+        for each in observed:
+            if each.phase is Phase.FAILED and each.runner_id not in self._failed:
+                self._failed.add(each.runner_id)
+                lived_s = now - each.created_at if each.runner_id in self._ready else 0.0
+                self._crashes.failed(now, lived_s=lived_s)
+        there = {o.runner_id for o in observed}
+        self._failed &= there
+        self._ready &= there
+
+    async def _apply(self, action: Action, now: float, settings: PlanSettings) -> None:
+        match action:
+            case Create():
+                log.info("creating", extra={"count": action.count, "revision": action.revision})
+                await self.backend.create(action)
+            case WriteIntent():
+                if await self.backend.write_intent(action):
+                    reason = action.after.reason.value if action.after.reason else "demand"
+                    log.info(
+                        "told",
+                        extra={
+                            "runner": action.runner_id,
+                            "mode": action.after.mode.value,
+                            "reason": reason,
+                            "drain_epoch": action.after.drain_epoch,
+                        },
+                    )
+                    await self._tell(Tell(action.runner_id, action.after), now, settings)
+            case Tell():
+                await self._tell(action, now, settings)
+            case Commit():
+                if await self.backend.commit(action):
+                    log.info(
+                        "ended",
+                        extra={"runner": action.runner_id, "outcome": action.outcome},
+                    )
+            case CancelStart():
+                await self.backend.cancel_start(action)
+            case Forget():
+                await self.backend.forget(action)
+
+    async def _tell(self, action: Tell, now: float, settings: PlanSettings) -> None:
+        """Send the command, at most once in `TELL_AGAIN_S` for the same epoch."""
+        epoch, at = self._told.get(action.runner_id, (0, 0.0))
+        if epoch == action.intent.drain_epoch and now - at < TELL_AGAIN_S:
+            return
+        self._told[action.runner_id] = (action.intent.drain_epoch, now)
+        await self.link.tell(
+            action.runner_id, action.intent, now=now, warn_before_s=settings.warn_before_s
+        )
+
+    async def _declare(self, last: Pass, mono: float) -> None:
+        """Tell the orchestrator about the pool, when something changed and every few seconds."""
+        gist = (last.decision.target, last.plan.reason, last.pool.sample.starting, self.deleting)
+        if gist == self._declared and mono - self._declared_at < DECLARE_S:
+            return
+        body = declaration(self.manifest, last, opening=self._opening, deleting=self.deleting)
+        body["status"] = self.status(last)
+        closed = await self.link.declare(self.manifest.agent_id, body)
+        if closed is None:
+            return
+        self._opening = False
+        self._declared, self._declared_at = gist, mono
+        if closed and not self.deleting:
+            log.info("agent_deleted", extra={"agent": self.manifest.agent_id})
+            self.deleting = True
+            self.wake()

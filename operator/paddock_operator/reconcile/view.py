@@ -1,0 +1,107 @@
+"""What is observed and what is heard, put together for the planner and the policy. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from paddock.protocol.words import Mode
+from paddock_operator.autoscale.sample import PoolSample
+from paddock_operator.plan.view import Phase, RunnerView
+from paddock_operator.reconcile.backend import Observed
+from paddock_operator.signals.feed import Counts, Feed, RunnerSignal
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The runners at one instant, and the sample that goes with them."""
+
+    runners: tuple[RunnerView, ...]
+    sample: PoolSample
+
+
+def look(
+    observed: Sequence[Observed],
+    feed: Feed,
+    counts: Counts,
+    *,
+    fresh: bool,
+    capacity: int,
+    expected_start_s: float,
+    now: float,
+    silent_since: dict[str, float],
+) -> Pool:
+    """Put a pool together. The caller keeps `silent_since`: who went quiet when."""
+    runners = tuple(
+        _runner(o, feed.runners.get(o.runner_id), fresh, capacity, now, silent_since)
+        for o in observed
+    )
+    for name in set(silent_since) - {o.runner_id for o in observed}:
+        del silent_since[name]
+    return Pool(runners, _sample(runners, feed, counts, fresh, expected_start_s, now))
+
+
+def _runner(
+    observed: Observed,
+    signal: RunnerSignal | None,
+    fresh: bool,
+    capacity: int,
+    now: float,
+    silent_since: dict[str, float],
+) -> RunnerView:
+    view = RunnerView(
+        runner_id=observed.runner_id,
+        revision=observed.revision,
+        phase=observed.phase,
+        created_at=observed.created_at,
+        capacity=capacity,
+        intent=observed.intent,
+        node=observed.node,
+        cordoned=observed.cordoned,
+    )
+    if signal is None:
+        return view
+    known = fresh and (signal.connected or signal.booked > 0)
+    if known and signal.connected:
+        silent_since.pop(observed.runner_id, None)
+    else:
+        silent_since.setdefault(observed.runner_id, now)
+    oldest = signal.oldest_assigned_s
+    registered = observed.phase is Phase.STARTING
+    return replace(
+        view,
+        phase=Phase.READY if registered else observed.phase,
+        capacity=min(capacity, signal.capacity),
+        report=signal.report,
+        booked=signal.booked if fresh and signal.connected else None,
+        can_drain=signal.can_drain,
+        ready_at=signal.registered_s,
+        oldest_session_s=0.0 if oldest is None else max(0.0, now - oldest),
+        silent_since=silent_since.get(observed.runner_id),
+    )
+
+
+def _sample(
+    runners: Sequence[RunnerView],
+    feed: Feed,
+    counts: Counts,
+    fresh: bool,
+    expected_start_s: float,
+    now: float,
+) -> PoolSample:
+    serving = [r for r in runners if r.intent.mode is Mode.SERVE]
+    starting = [r for r in serving if r.phase in (Phase.PENDING, Phase.STARTING)]
+    leaving = [r for r in runners if r.intent.mode is Mode.DRAIN]
+    held = {r.runner_id: s.booked for r in runners if (s := feed.runners.get(r.runner_id))}
+    return PoolSample(
+        in_flight=sum(held.get(r.runner_id, 0) for r in serving if r.phase is Phase.READY),
+        queued=feed.queued,
+        arrivals=counts.arrivals,
+        completions=counts.completions,
+        answered=counts.answered,
+        late=counts.late,
+        startup_times_s=counts.startup_times_s,
+        ready=sum(r.phase is Phase.READY and r.booked is not None for r in serving),
+        starting=len(starting),
+        overdue_starts=sum(now - r.created_at > 3.0 * expected_start_s for r in starting),
+        draining_sessions=sum(held.get(r.runner_id, 0) for r in leaving),
+        fresh=fresh,
+    )

@@ -1,0 +1,55 @@
+"""Run the benchmarks: `python tests/bench/run.py [starts memory recovery decisions] [--quick]`.
+
+Each is measured beside a reference in the same run; figures move with the machine, ratios hardly
+do. Prints one table and writes it as JSON to out/bench.json. Benchmarks are not tests: the exit
+code says only whether they ran.
+"""
+
+import argparse
+import importlib
+import json
+import platform
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests")]
+
+from bench import harness  # noqa: E402
+
+ALL = ("starts", "memory", "recovery", "decisions", "records")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("which", nargs="*", help=f"of {', '.join(ALL)}; all without a name")
+    parser.add_argument("--quick", action="store_true", help="one short round: only that it runs")
+    options = parser.parse_args()
+    unknown = [name for name in options.which if name not in ALL]
+    if unknown:
+        parser.error(f"{unknown[0]!r} is not one of {', '.join(ALL)}")
+    rows: list[harness.Row] = []
+    failed = False
+    for name in options.which or ALL:
+        began = time.monotonic()
+        try:
+            found = importlib.import_module(f"bench.{name}").bench(quick=options.quick)
+        except harness.BenchError as why:
+            print(f"{name}: {why}", file=sys.stderr)
+            failed = True
+            continue
+        print(f"\n{name}, {time.monotonic() - began:.0f} s\n{harness.table(found)}", flush=True)
+        rows += found
+    out = ROOT / "out" / "bench.json"
+    out.parent.mkdir(exist_ok=True)
+    machine = {"python": platform.python_version(), "cores": len(harness.usable_cores())}
+    results = {"machine": machine, "quick": options.quick, "rows": [asdict(r) for r in rows]}
+    out.write_text(json.dumps(results, indent=1) + "\n")
+    print(json.dumps(results))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
