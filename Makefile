@@ -25,7 +25,7 @@ $(LOCKED): requirements.lock pyproject.toml
 	@touch $@
 
 demo: $(LOCKED) ## Watch a pool take calls, grow, shrink, lose a runner and roll out. KEEP=1 stays up
-	@$(BIN)/python -m paddock demo $(if $(KEEP),--keep)
+	@$(BIN)/python examples/demo $(if $(KEEP),--keep)
 
 test: $(LOCKED) ## Every test. TESTS=tests/unit for a part
 	@$(BIN)/python -m pytest -q $(TESTS)

@@ -55,19 +55,23 @@ async def _serve(settings: Settings, env: Mapping[str, str]) -> None:
             store, starts_per_s=settings.starts_per_s, starts_burst=settings.starts_burst
         )
         await keyring.load()
-        await _remember_keys(store, keyring, settings, env)
-        orchestrator = await assemble(settings, store)
+        fresh = await _remember_keys(store, keyring, settings, env)
+        orchestrator = await assemble(settings, store, fresh=fresh)
         await _run(orchestrator, App(orchestrator, keyring), listener)
     finally:
         await store.close()
 
 
-async def assemble(settings: Settings, store: Store) -> Orchestrator:
-    """An orchestrator over an open store, with what was live before put back in place."""
+async def assemble(settings: Settings, store: Store, *, fresh: bool) -> Orchestrator:
+    """An orchestrator over an open store, with what was live before put back in place.
+
+    Over a `fresh` store nothing was live, so no runner is waited for.
+    """
     dispatcher = Dispatcher(settings.limits, boot=secrets.token_hex(8))
     journal = Journal(store, last_event_id=await store.last_event_id())
     orchestrator = Orchestrator(settings, dispatcher, journal, Tokens(await _secret(store)))
-    orchestrator.apply(await reopen(store, dispatcher, now()))
+    if not fresh:
+        orchestrator.apply(await reopen(store, dispatcher, now()))
     return orchestrator
 
 
@@ -81,8 +85,11 @@ async def _secret(store: Store) -> bytes:
 
 async def _remember_keys(
     store: Store, keyring: Keyring, settings: Settings, env: Mapping[str, str]
-) -> None:
-    """Make the first organization's keys, and let this machine's command line find them."""
+) -> bool:
+    """Make the first organization's keys, and let this machine's command line find them.
+
+    True when there was no organization before.
+    """
     texts = await first_organization(store, keyring)
     file = ContextFile.load(env)
     known = file.contexts.get(settings.context_name)
@@ -90,7 +97,7 @@ async def _remember_keys(
         if known is not None and known.url != settings.public_url:
             file.put(replace(known, url=settings.public_url), use=False)
             file.save()
-        return
+        return False
     context = Context(
         name=settings.context_name,
         url=settings.public_url,
@@ -101,6 +108,7 @@ async def _remember_keys(
     file.put(context, use=True)
     file.save()
     log.info("first_keys_written", extra={"file": str(file.path)})
+    return True
 
 
 async def _run(orchestrator: Orchestrator, app: App, listener: socket.socket) -> None:

@@ -165,6 +165,12 @@ class Orchestrator:
         self.apply(effects)
         return told
 
+    def gone(self, org: str, runner_id: str) -> bool:
+        """A runner's process is over, says whoever ran it; False when it was not known."""
+        known = (org, runner_id) in self.book.runners
+        self.apply(self.dispatcher.gone((org, runner_id), now()))
+        return known
+
     def declare(self, key: PoolKey, declared: Declared) -> Pool:
         self.apply(self.dispatcher.declare(key, declared, now()))
         return self.book.pools[key]

@@ -1,4 +1,4 @@
-"""What the benchmarks share: servers and load as processes on cores of their own, rows, the table.
+"""What the benchmarks share: servers and load as processes on cores of their own.
 
 The server has one core and the load another where there are two. A row whose load generator used
 80 % of its core or more measures the generator, and is marked as not counted.
@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -50,87 +49,6 @@ class Cores:
 
 
 CORES = Cores.here()
-
-
-@dataclass(slots=True)
-class Row:
-    """One figure beside its reference. `met` is None for a figure that is only reported."""
-
-    figure: str
-    value: float
-    unit: str
-    reference: float | None = None
-    ratio: float | None = None
-    target: str = ""
-    met: bool | None = None
-    note: str = ""
-
-
-def compare(
-    figure: str,
-    unit: str,
-    values: Sequence[float],
-    references: Sequence[float],
-    *,
-    at_most: float | None = None,
-    at_least: float | None = None,
-    note: str = "",
-) -> Row:
-    """A row whose target is a multiple of its reference: medians, and the median of the ratios
-    of values and references that were measured one after the other."""
-    if not values:
-        return Row(figure, float("nan"), unit, note="not counted: the load generator was busy")
-    ratio = median([v / max(r, 1e-9) for v, r in zip(values, references, strict=True)])
-    row = Row(figure, median(values), unit, median(references), ratio, note=note)
-    if at_most is not None:
-        row.target, row.met = f"<= {at_most:g}x", ratio <= at_most
-    if at_least is not None:
-        row.target, row.met = f">= {at_least:g}x", ratio >= at_least
-    return row
-
-
-def limited(
-    figure: str,
-    value: float,
-    unit: str,
-    limit: float,
-    *,
-    reference: float | None = None,
-    note: str = "",
-) -> Row:
-    """A row whose target is an absolute limit; the reference tells how fast the machine is."""
-    ratio = value / reference if reference else None
-    return Row(
-        figure, value, unit, reference, ratio, f"<= {limit:g} {unit}", value <= limit, note=note
-    )
-
-
-def table(rows: Sequence[Row]) -> str:
-    """All rows in columns."""
-    lines = [("figure", "value", "reference", "ratio", "target", "met", "note")]
-    for row in rows:
-        met = "" if row.met is None else "yes" if row.met else "NO"
-        lines.append(
-            (
-                row.figure,
-                f"{row.value:,.4g} {row.unit}" if row.value < 1000 else f"{row.value:,.0f} {row.unit}",
-                "" if row.reference is None else f"{row.reference:,.4g}"
-                if row.reference < 1000 else f"{row.reference:,.0f}",
-                "" if row.ratio is None else f"{row.ratio:.2f}",
-                row.target,
-                met,
-                row.note,
-            )
-        )  # fmt: skip
-    widths = [max(len(line[i]) for line in lines) for i in range(7)]
-    return "\n".join(
-        "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
-
-
-def median(values: Sequence[float]) -> float:
-    return statistics.median(values)
 
 
 def free_port() -> int:
@@ -253,9 +171,9 @@ def start_orchestrator(folder: Path, port: int | None = None) -> Server:
     return server
 
 
-def start_bare() -> Server:
+def start_bare(port: int | None = None) -> Server:
     """The reference dispatcher."""
-    port = free_port()
+    port = port or free_port()
     arguments = [sys.executable, str(HERE / "bare.py"), "--port", str(port)]
     server = Server(_spawn(arguments, CORES.server), port)
     wait_serving(server)

@@ -50,7 +50,7 @@ typedef struct { later_t *ring; size_t head, tail, mask; } fifo_t;
 static struct {
     int port, runners, slots, clients, open_loop, stay, bridges, texts, events, idempotent;
     int server_pid, server_core, resume;
-    double rate, warm_s, seconds, ready_s;
+    double rate, warm_s, seconds, ready_s, dial_after_s;
     u64 hold, active_after, count;
     const char *agent, *runner_key, *public_key, *tag;
 } opt = {.slots = 50, .seconds = 2, .warm_s = 0.5, .agent = "bench", .runner_key = "", .events = 1,
@@ -60,12 +60,12 @@ static int poll_fd, timer_fd;
 static conn_t **conns; static size_t n_conns, room_conns;
 static conn_t *idle; static conn_t **flush_list; static size_t n_flush, room_flush;
 static fifo_t actives, ends;
-static u64 begin_at, end_at, next_arrival, stop_at;
+static u64 begin_at, end_at, next_arrival, stop_at, finished_at;
 static u64 heartbeat_ns = 5000000000ull;
 static uint32_t *lat; static size_t n_lat, room_lat;
 static u64 issued, answered, in_window, outstanding, acked_events, cancels, lost, done_sessions;
 static u64 statuses[1000]; static u64 rng = 88172645463325252ull;
-static int up_count[4], all_count[4], running, announced;
+static int up_count[4], all_count[4], running, finished, announced;
 static struct rusage use_a, use_b; static u64 cpu_a, cpu_b, core_a, core_b;
 static char request[4096]; static size_t request_len, key_at, body_at; static u64 run_id;
 static const char *FEATURES =
@@ -115,7 +115,7 @@ static void later(fifo_t *q, u64 due, conn_t *runner, held_t *session) {
 static conn_t *make(int kind, const char *path, const char *frame) {
     conn_t *c = calloc(1, sizeof *c);
     c->fd = -1; c->kind = kind; c->in = malloc(INBUF); c->size = 1024; c->out = malloc(c->size);
-    c->index = all_count[kind]++; c->due = 1;
+    c->index = all_count[kind]++; c->due = 1; announced = 0;
     snprintf(c->path, sizeof c->path, "%s", path); snprintf(c->frame, sizeof c->frame, "%s", frame);
     if (n_conns == room_conns) conns = realloc(conns, (room_conns = room_conns * 2 + 1024) * sizeof *conns);
     conns[n_conns++] = c;
@@ -384,6 +384,8 @@ static void slow_work(u64 now) {  /* every few milliseconds: dial, redial, heart
     int flying = 0;
     for (size_t i = 0; i < n_conns; i++) {
         conn_t *c = conns[i];
+        if (c->state == DOWN && (c->kind == BRIDGE || c->kind == TEXT) && opt.dial_after_s > 0
+            && (!finished || now < finished_at + (u64)(opt.dial_after_s * 1e9))) continue;
         if (c->state == DOWN && now >= c->due && flying < 64) { dial(c); flying++; }
         else if (c->kind == RUNNER && c->state == UP && now >= c->beat) {
             c->beat += heartbeat_ns;
@@ -393,7 +395,7 @@ static void slow_work(u64 now) {  /* every few milliseconds: dial, redial, heart
     }
     int whole = 1;
     for (int k = 0; k < 4; k++) whole &= up_count[k] == all_count[k];
-    if (whole && !announced && (running || !opt.clients)) {
+    if (whole && !announced && (finished || !opt.clients)) {
         announced = 1;
         printf("{\"connected\":%lu,\"at_ns\":%lu,\"cancels\":%lu,\"lost\":%lu}\n", n_conns, now, cancels, lost);
         fflush(stdout);
@@ -445,6 +447,7 @@ static void options(int argc, char **argv) {
         else if (!strcmp(name, "--warm-s")) opt.warm_s = atof(value);
         else if (!strcmp(name, "--seconds")) opt.seconds = atof(value);
         else if (!strcmp(name, "--ready-s")) opt.ready_s = atof(value);
+        else if (!strcmp(name, "--dial-after-s")) opt.dial_after_s = atof(value);
         else if (!strcmp(name, "--hold-ms")) opt.hold = (u64)(atof(value) * 1e6);
         else if (!strcmp(name, "--active-ms")) opt.active_after = (u64)(atof(value) * 1e6);
         else if (!strcmp(name, "--count")) opt.count = (u64)atol(value);
@@ -502,7 +505,7 @@ int main(int argc, char **argv) {
     if (opt.stay) { input.fd = 0; interest(&input, EPOLL_CTL_ADD, EPOLLIN); }
     for (int i = 0; i < opt.runners; i++) make(RUNNER, "/v1/internal/workers", "");
     for (int i = 0; i < opt.clients; i++) make(HTTP, "", "");
-    int measuring = 0, finished = 0; u64 slow_at = 0, give_up = now_ns() + (u64)(opt.ready_s * 1e9), armed = 0;
+    int measuring = 0; u64 slow_at = 0, give_up = now_ns() + (u64)(opt.ready_s * 1e9), armed = 0;
     struct epoll_event got[512];
     for (;;) {
         u64 now = now_ns(), next = due_sessions(now);
@@ -534,7 +537,7 @@ int main(int argc, char **argv) {
             }
             int quiet = !outstanding && (!opt.hold || ends.head == ends.tail);
             if (stop_at && ((quiet && now > stop_at + 200000000ull) || now > stop_at + 10000000000ull)) {
-                finished = 1; report();
+                finished = 1; finished_at = now; announced = 0; report();
                 if (!opt.stay) break;
             }
             if (begin_at > now && begin_at < next) next = begin_at;

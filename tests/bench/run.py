@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests")]
 
-from bench import harness  # noqa: E402
+from bench import harness, rows  # noqa: E402
 
 ALL = ("starts", "memory", "recovery", "decisions", "records")
 
@@ -30,7 +30,7 @@ def main() -> int:
     unknown = [name for name in options.which if name not in ALL]
     if unknown:
         parser.error(f"{unknown[0]!r} is not one of {', '.join(ALL)}")
-    rows: list[harness.Row] = []
+    results: list[rows.Row] = []
     failed = False
     for name in options.which or ALL:
         began = time.monotonic()
@@ -40,14 +40,14 @@ def main() -> int:
             print(f"{name}: {why}", file=sys.stderr)
             failed = True
             continue
-        print(f"\n{name}, {time.monotonic() - began:.0f} s\n{harness.table(found)}", flush=True)
-        rows += found
+        print(f"\n{name}, {time.monotonic() - began:.0f} s\n{rows.table(found)}", flush=True)
+        results += found
     out = ROOT / "out" / "bench.json"
     out.parent.mkdir(exist_ok=True)
     machine = {"python": platform.python_version(), "cores": len(harness.usable_cores())}
-    results = {"machine": machine, "quick": options.quick, "rows": [asdict(r) for r in rows]}
-    out.write_text(json.dumps(results, indent=1) + "\n")
-    print(json.dumps(results))
+    document = {"machine": machine, "quick": options.quick, "rows": [asdict(r) for r in results]}
+    out.write_text(json.dumps(document, indent=1) + "\n")
+    print(json.dumps(document))
     return 1 if failed else 0
 
 

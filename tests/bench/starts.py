@@ -3,8 +3,8 @@
 Measured over real sockets with 100 and with 1,000 connected runners, each start with a key of its
 own for idempotency, each session with its three events and its end: starts per second and CPU per
 start of the server process (all threads, as the kernel accounts them) at 64 clients; latency with
-one client; latency at 1,000 starts a second offered on a clock. Reference: `bare.py`, under the same
-load, in turns with it; see there what it leaves out.
+one client; latency at 1,000 starts a second offered on a clock. Reference: `bare.py`, under the
+same load, in turns with it; see there what it leaves out.
 """
 
 import shutil
@@ -12,17 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.harness import (
-    LOAD_LIMIT,
-    Row,
-    Server,
-    compare,
-    median,
-    run_load,
-    start_bare,
-    start_orchestrator,
-    state_folder,
-)
+from bench.harness import LOAD_LIMIT, Server, run_load, start_bare, start_orchestrator, state_folder
+from bench.rows import Row, compare, median
 
 HOLD_MS, ACTIVE_MS = 200, 5
 _CASES: dict[str, dict[str, object]] = {

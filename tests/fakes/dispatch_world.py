@@ -9,7 +9,6 @@ from typing import Any, cast
 
 from fakes.sim_runner import Job, PaddockRunner, SimRunner, V2Runner
 from fakes.wires import Wire
-
 from paddock.protocol import control
 from paddock_orchestrator.dispatch.refusal import Reason, Refused
 from paddock_orchestrator.recovery import reopen

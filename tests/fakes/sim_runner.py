@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from fakes.wires import Wire
-
 from paddock.protocol import control, features
 from paddock.protocol.permits import Permits
 from paddock.protocol.runner_link import EndJob, Output, Reply, RunJob, RunnerLink
@@ -63,17 +62,20 @@ class PaddockRunner:
         self.link = RunnerLink(
             worker_id=self.name, instance=f"{self.name}.{self.processes}", agent_id="desk",
             pool="desk", capacity=self.capacity, permits=Permits(self.permits, 60.0),
-        )  # fmt: skip
+        )
 
     def connect(self, wire: Wire) -> None:
         self.wire = wire
         wire.to_server(
             self.link.registration(
                 control.Capabilities(
-                    max_concurrent=self.capacity, agent_id="desk", transport=control.DIAL_OUT,
-                    features=list(features.ALL), instance=self.link.instance,
+                    max_concurrent=self.capacity,
+                    agent_id="desk",
+                    transport=control.DIAL_OUT,
+                    features=list(features.ALL),
+                    instance=self.link.instance,
                     permits_per_minute=self.permits,
-                )  # fmt: skip
+                )
             )
         )
 
@@ -180,9 +182,11 @@ class V2Runner:
                 assert self.wire is not None
                 self.wire.to_server(
                     control.JobAck(
-                        job_id=frame.job_id, assign_id=frame.assign_id, accepted=not full,
+                        job_id=frame.job_id,
+                        assign_id=frame.assign_id,
+                        accepted=not full,
                         reason="at_capacity" if full else None,
-                    )  # fmt: skip
+                    )
                 )
             case control.JobCancel():
                 if frame.job_id in self.jobs:

@@ -19,8 +19,10 @@ class Observed:
     intent: Intent = Intent()
     node: str = ""
     cordoned: bool = False
+    asked: bool = False
+    """It was told to go: its end is no failure."""
     failure: str = ""
-    """Why it failed, in one line."""
+    """How it ended, in one line."""
 
 
 class PoolBackend(Protocol):

@@ -74,6 +74,7 @@ class Reconciler:
     _crashes: CrashBackoff = field(init=False)
     _failed: set[str] = field(default_factory=set)
     _ready: set[str] = field(default_factory=set)
+    _gone: set[str] = field(default_factory=set)
     _silent_since: dict[str, float] = field(default_factory=dict)
     _told: dict[str, tuple[int, float]] = field(default_factory=dict)
     _declared_at: float = 0.0
@@ -92,9 +93,9 @@ class Reconciler:
 
     def change(self, manifest: AgentDeployment) -> None:
         """Follow another version of the manifest. A new template is a new revision."""
-        learned = self.policy.export()
+        if _sizing(manifest) != _sizing(self.manifest):
+            self.policy = policy_for(manifest, self.policy.export())
         self.manifest = manifest
-        self.policy = policy_for(manifest, learned)
         revision = template_revision(manifest)
         if revision != self.revision:
             log.info("revision_changed", extra={"from": self.revision, "to": revision})
@@ -165,6 +166,7 @@ class Reconciler:
             rollout_progress_at=self._rollout_at,
         )  # fmt: skip
         planned = plan(view, decision, now)
+        await self._tell_of_the_gone()
         for action in planned.actions:
             await self._apply(action, now, settings)
         last = Pass(
@@ -174,6 +176,13 @@ class Reconciler:
         await self._declare(last, mono)
         self.on_pass(last)
         return last
+
+    async def _tell_of_the_gone(self) -> None:
+        """What we know to be over the orchestrator need not wait for."""
+        for name in list(self._gone):
+            signal = self.feed.runners.get(name)
+            if signal is None or await self.link.gone(name):
+                self._gone.discard(name)
 
     def _expected_start_s(self) -> float:
         if not self._starts_s:
@@ -194,11 +203,15 @@ class Reconciler:
         for each in observed:
             if each.phase is Phase.FAILED and each.runner_id not in self._failed:
                 self._failed.add(each.runner_id)
+                self._gone.add(each.runner_id)
+                if each.asked:
+                    continue
                 lived_s = now - each.created_at if each.runner_id in self._ready else 0.0
                 self._crashes.failed(now, lived_s=lived_s)
         there = {o.runner_id for o in observed}
         self._failed &= there
         self._ready &= there
+        self._told = {name: told for name, told in self._told.items() if name in there}
 
     async def _apply(self, action: Action, now: float, settings: PlanSettings) -> None:
         match action:
@@ -257,3 +270,9 @@ class Reconciler:
             log.info("agent_deleted", extra={"agent": self.manifest.agent_id})
             self.deleting = True
             self.wake()
+
+
+def _sizing(manifest: AgentDeployment) -> tuple[object, ...]:
+    """The parts of a manifest that a policy is made from."""
+    spec = manifest.spec
+    return spec.scaling, spec.replicas, spec.sessions_per_runner, spec.fallback

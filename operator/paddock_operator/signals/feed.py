@@ -54,8 +54,9 @@ class Feed:
     queued: int = 0
     boot: str = ""
     _heard_at: float | None = None
-    _in_flight: int = 0
     _doubt: int = 0
+    _missing: set[str] = field(default_factory=set)
+    """Runners that were connected before the orchestrator restarted and are not back yet."""
     _recovering: bool = False
     _totals: dict[str, int] = field(default_factory=dict)
     _taken: dict[str, int] = field(default_factory=dict)
@@ -65,7 +66,9 @@ class Feed:
     def hear(self, line: dict[str, Any], now: float) -> None:
         """A line of the statistics stream. `now` is monotonic seconds."""
         restarted = bool(self.boot) and line["boot"] != self.boot
-        before = self._in_flight
+        if restarted:
+            self._missing |= {r.runner_id for r in self.runners.values() if r.connected}
+            self._doubt = IMPLAUSIBLE_LINES
         if line["seq"] == 1:
             self.runners.clear()
         if restarted or not self.boot:
@@ -83,11 +86,11 @@ class Feed:
         for raw in line["pools"]:
             if raw["agent"] == self.agent:
                 self._pool(raw)
-        self._in_flight = sum(r.booked for r in self.runners.values())
-        if restarted and self._in_flight * 2 < before:
-            self._doubt = IMPLAUSIBLE_LINES
-        elif self._doubt:
-            self._doubt = 0 if self._in_flight * 2 >= before and before else self._doubt - 1
+        self._missing -= {r.runner_id for r in self.runners.values() if r.connected}
+        if self._doubt:
+            self._doubt = self._doubt - 1 if self._missing else 0
+        if not self._doubt:
+            self._missing.clear()
 
     def _pool(self, raw: dict[str, Any]) -> None:
         self.queued = raw["queued"]

@@ -78,6 +78,14 @@ class OrchestratorLink:
         answer = await self._put(f"/v1/internal/runners/{runner_id}/drain", body)
         return bool(answer and answer["told"])
 
+    async def gone(self, runner_id: str) -> bool:
+        """Say that the runner's process is over; True when that was heard."""
+        try:
+            answer = await self._client.delete(f"/v1/internal/runners/{runner_id}")
+        except httpx.HTTPError:
+            return False
+        return answer.status_code in (200, 404)
+
     async def _put(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
         try:
             answer = await self._client.put(path, json=body)

@@ -109,6 +109,14 @@ async def command_runner(
     return DrainAnswer(told=caller.orchestrator.command(caller.org, runner_id, frame))
 
 
+@router.delete("/runners/{runner_id}")
+async def runner_is_gone(
+    runner_id: Annotated[str, Path(max_length=200)], caller: Private
+) -> DrainAnswer:
+    """The runner's process or pod is over: its sessions are lost now, not after their grace."""
+    return DrainAnswer(told=caller.orchestrator.gone(caller.org, runner_id))
+
+
 @router.get("/stats")
 async def statistics(caller: Private, watch: bool = False) -> StreamingResponse:
     """Statistics per pool and runner. `watch=1`: NDJSON, a snapshot, then what changes.
@@ -134,7 +142,7 @@ async def _stream(caller: Caller, watch: bool) -> AsyncIterator[bytes]:
                 "boot": orchestrator.dispatcher.boot,
                 "seq": seq,
                 "at_ms": at.wall_ms,
-                "recovering": at.mono < orchestrator.book.recover_until,
+                "recovering": orchestrator.book.recovering(at),
                 **deltas.take(_pools(caller), at),
             }
             yield _encode(line) + b"\n"

@@ -275,6 +275,12 @@ class Book:
         """The pool, or an empty one that is not remembered: asking for an agent makes none."""
         return self.pools.get(key) or Pool(*key)
 
+    def recovering(self, now: Instant) -> bool:
+        """After a restart, while sessions are waited for: what is missing may yet come back."""
+        if now.mono >= self.recover_until:
+            return False
+        return any(s.orphaned_at is not None for s in self.sessions.values())
+
     def open_sessions(self) -> Iterator[Session]:
         return iter(self.sessions.values())
 

@@ -8,8 +8,9 @@ not; never because something merely looks idle.
 from paddock.protocol import control, features
 from paddock.protocol.words import EndReason, end_reason
 from paddock_orchestrator.state.book import Book, Bridge, Instant, Runner, Session, Stage
-from paddock_orchestrator.state.effects import AckEvent, CloseBridge, EndBridge, Ended, Note, Send
-from paddock_orchestrator.state.placing import refresh, release, wake
+from paddock_orchestrator.state.effects import AckEvent, CloseBridge, EndBridge, Ended, Send
+from paddock_orchestrator.state.placing import accepted, refresh, release, wake
+from paddock_orchestrator.state.presence import activate, orphan
 from paddock_orchestrator.state.timers import Alarm
 
 _HOUR_S = 3600.0
@@ -27,6 +28,8 @@ def heard(book: Book, runner: Runner, event: control.SessionEvent, now: Instant)
         book.effects.append(AckEvent(runner, event.seq))
         return
     session.orphaned_at = None
+    if session.stage is Stage.OFFERED:
+        accepted(book, session, now)
     if event.kind == "ended":
         _ended_by_runner(book, session, event, now)
         return
@@ -38,20 +41,6 @@ def heard(book: Book, runner: Runner, event: control.SessionEvent, now: Instant)
         session.dirty = True
         book.dirty.add(session)
     book.effects.append(AckEvent(runner, event.seq))
-
-
-def activate(book: Book, session: Session, at_ms: int) -> None:
-    """The entrypoint runs."""
-    if session.stage is not Stage.ASSIGNED:
-        return
-    session.stage = Stage.ACTIVE
-    session.started_ms = at_ms
-    session.data = None
-    session.dirty = True
-    book.dirty.add(session)
-    book.effects.append(
-        Note(session.pool.org, "session.active", session.pool.agent, session.session_id, {})
-    )
 
 
 def _ended_by_runner(
@@ -146,14 +135,6 @@ def bridge_lost(book: Book, session: Session, attempt: int, *, clean: bool, now:
         finish(book, session, EndReason.COMPLETED, "", now)
     else:
         orphan(book, session, now)
-
-
-def orphan(book: Book, session: Session, now: Instant) -> None:
-    """No socket leads to the session: keep its slot until it is found or its grace is over."""
-    if session.orphaned_at is not None:
-        return
-    session.orphaned_at = now.mono
-    book.timers.set(now.mono + book.limits.orphan_grace_s, Alarm.GRACE, session, now.mono)
 
 
 def grace_over(book: Book, session: Session, mark: object, now: Instant) -> None:

@@ -135,6 +135,13 @@ class Dispatcher:
         told = registry.command(self.book, key, frame, now)
         return told, self._done()
 
+    def gone(self, key: RunnerKey, now: Instant) -> list[Effect]:
+        """The runner's process is known to be over."""
+        runner = self.book.runners.get(key)
+        if runner is not None:
+            registry.left(self.book, runner, now)
+        return self._done()
+
     def declare(self, key: PoolKey, declared: Declared, now: Instant) -> list[Effect]:
         registry.declare(self.book, key, declared, now)
         return self._done()

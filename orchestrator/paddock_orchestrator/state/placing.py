@@ -26,6 +26,7 @@ from paddock_orchestrator.state.effects import (
     QueueChanged,
     Send,
 )
+from paddock_orchestrator.state.presence import activate, orphan
 from paddock_orchestrator.state.timers import Alarm
 
 _INTERNAL_WINDOW_S = 60.0
@@ -186,7 +187,7 @@ def acked(book: Book, runner: Runner, ack: control.JobAck, now: Instant) -> None
     ):
         if session.stage is Stage.OFFERED:
             if ack.accepted:
-                _accepted(book, session, now)
+                accepted(book, session, now)
             else:
                 _refused_by(book, session, runner, ack, now)
         return
@@ -204,7 +205,8 @@ def acked(book: Book, runner: Runner, ack: control.JobAck, now: Instant) -> None
         refresh(book, runner, now)
 
 
-def _accepted(book: Book, session: Session, now: Instant) -> None:
+def accepted(book: Book, session: Session, now: Instant) -> None:
+    """The runner has it: its ack says so, or it lists it after its ack was lost."""
     session.stage = Stage.ASSIGNED
     session.assigned_ms = now.wall_ms
     counters = session.pool.counters
@@ -213,6 +215,13 @@ def _accepted(book: Book, session: Session, now: Instant) -> None:
         counters.late += 1
     if session.max_duration_s > 0:
         book.timers.set(now.mono + session.max_duration_s, Alarm.DURATION, session)
+    runner = session.runner
+    if runner is not None and not runner.speaks_events:
+        # Its bridge is all that will tell of the call: it is open already, or must come in time.
+        if session.bridge is Bridge.OPEN:
+            activate(book, session, now.wall_ms)
+        else:
+            orphan(book, session, now)
     book.effects.append(Answer(session))
     told: dict[str, object] = {
         "runner": session.last_runner_id,
@@ -352,11 +361,13 @@ def unrecorded(book: Book, session: Session, now: Instant) -> None:
     """Its row could not be made durable, so it must not live: whoever holds it lets it go."""
     runner = session.runner
     if runner is not None:
-        runner.ghosts[session.job_id] = session.session_id
+        if runner.speaks_events or session.stage is Stage.OFFERED:
+            runner.ghosts[session.job_id] = session.session_id
+        else:
+            runner.wait_for_heartbeat = True
         if runner.socket is not None:
             book.effects.append(Send(runner, control.JobCancel(job_id=session.job_id)))
         release(session)
-    session.recorded = False
     refuse(book, session, Refused(Reason.STORE_UNAVAILABLE, 5), now)
     if runner is not None:
         refresh(book, runner, now)

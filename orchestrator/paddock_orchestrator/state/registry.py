@@ -19,8 +19,9 @@ from paddock_orchestrator.state.book import (
     Stage,
 )  # fmt: skip
 from paddock_orchestrator.state.effects import CloseSocket, Note, Send
-from paddock_orchestrator.state.living import activate, finish, orphan
-from paddock_orchestrator.state.placing import refresh, release, retry, wake
+from paddock_orchestrator.state.living import finish
+from paddock_orchestrator.state.placing import accepted, refresh, release, retry, wake
+from paddock_orchestrator.state.presence import activate, orphan
 from paddock_orchestrator.state.timers import Alarm
 
 
@@ -107,7 +108,7 @@ def _reconcile(
         held = by_job.pop(session.job_id, None)
         if held is not None and not restarted:
             _found(book, session, held, now)
-        elif runner.speaks_events or restarted:
+        elif runner.speaks_events or restarted or session.stage is Stage.OFFERED:
             missing.append(session)
     # What it holds besides is counted before anything is offered to it.
     for held in by_job.values():
@@ -127,7 +128,7 @@ def _cancel(book: Book, runner: Runner, held: control.HeldSession) -> None:
 def _found(book: Book, session: Session, held: control.HeldSession, now: Instant) -> None:
     session.orphaned_at = None
     if session.stage is Stage.OFFERED:
-        return
+        accepted(book, session, now)
     if held.state in (SessionState.ACTIVE, SessionState.ENDING):
         activate(book, session, now.wall_ms)
     if held.state is SessionState.ENDING:

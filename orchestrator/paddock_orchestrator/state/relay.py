@@ -58,8 +58,7 @@ class Relay:
         """Highest caller number the agent is known to have."""
         self._for_caller: deque[tuple[int, msgspec.Struct, int]] = deque()
         self._for_caller_bytes = 0
-        self._for_agent: deque[tuple[int, msgspec.Struct]] = deque()
-        self._agent_seen_from_caller = 0
+        self._for_agent: deque[tuple[int, bridge.UserText | bridge.UserInterrupted]] = deque()
         self._deltas_open = False
 
     @property
@@ -70,8 +69,10 @@ class Relay:
         """The runner's bridge is there: what the agent has not seen yet."""
         self.runner_here = True
         self.features = frozenset(hello.features)
-        if self.numbered:
-            self._agent_has(hello.received)
+        if not self.numbered:
+            waiting, self._for_agent = self._for_agent, deque()
+            return [output for _, frame in waiting for output in self._to_plain_agent(frame)]
+        self._agent_has(hello.received)
         return [ToRunner(frame) for _, frame in self._for_agent]
 
     def runner_closed(self) -> None:
@@ -130,7 +131,9 @@ class Relay:
     def _to_plain_agent(self, frame: bridge.UserText | bridge.UserInterrupted) -> list[Output]:
         """A v2 agent acknowledges nothing, and takes a partial transcript for a turn."""
         self.caller_received = max(self.caller_received, frame.seq)
-        acked: list[Output] = [ToCaller(bridge.Ack(seq=frame.seq))] if frame.seq else []
+        acked: list[Output] = []
+        if frame.seq and self.caller_here:
+            acked.append(ToCaller(bridge.Ack(seq=frame.seq)))
         if isinstance(frame, bridge.UserText) and not frame.is_final:
             return acked
         return [ToRunner(msgspec.structs.replace(frame, seq=0)), *acked]

@@ -30,7 +30,7 @@ class Child:
     ) -> "Child":
         """Start `paddock COMMAND`. Ctrl-C at the terminal does not reach it: `stop` does."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "paddock.cli.main", *command,
+            sys.executable, "-m", "paddock", *command,
             env={**os.environ, **env, "PYTHONUNBUFFERED": "1"},
             stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, start_new_session=True,
         )  # fmt: skip

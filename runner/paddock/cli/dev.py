@@ -21,6 +21,8 @@ from paddock.errors import PaddockError
 
 LOOK_S = 0.5
 REGISTER_TIMEOUT_S = 30.0
+TERMINATED = 143
+"""Exit code after SIGTERM, as shells count it."""
 
 
 @click.command(
@@ -39,7 +41,7 @@ async def dev(
     verbose: bool,
     url: str | None,
     api_key: str | None,
-) -> None:
+) -> int:
     """Run FILE as the agent NAME@dev, reload it on save, and talk to it in the terminal.
 
     Uses the orchestrator that is running; without one, starts its own for as long as this runs.
@@ -48,15 +50,39 @@ async def dev(
     from paddock.cli.agent_file import inspect_file
 
     inspect_file(file)
-    task = asyncio.current_task()
+    task, stopped = asyncio.current_task(), asyncio.Event()
     assert task is not None
+
+    def stop() -> None:
+        stopped.set()
+        task.cancel()
+
     for number in (signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    try:
+        await _dev(file, agent or agent_name(file), url, api_key, console=console, verbose=verbose)
+    except asyncio.CancelledError:
+        if not stopped.is_set():
+            raise
+        return TERMINATED
+    return 0
+
+
+async def _dev(
+    file: Path,
+    agent: str,
+    url: str | None,
+    api_key: str | None,
+    *,
+    console: bool,
+    verbose: bool,
+) -> None:
+    """Until standard input ends, or cancelled; every child has ended then."""
     async with AsyncExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="paddock-dev-")))
         server = await find_or_start(stack, scratch, url, api_key, verbose=verbose)
         client = await stack.enter_async_context(AsyncClient(server.key, server.url))
-        pool = Reloading(file, agent or agent_name(file), server, client)
+        pool = Reloading(file, agent, server, client)
         stack.push_async_callback(pool.close)
         name = await pool.begin()
         note(f"{name} runs on {server.url}; save {file.name} to reload, Ctrl-C to leave")

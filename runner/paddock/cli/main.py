@@ -53,7 +53,3 @@ def paddock() -> None:
 def main() -> None:
     """The entry point. Never returns: exits with one of the codes that `--help` lists."""
     paddock.main(prog_name="paddock")
-
-
-if __name__ == "__main__":
-    main()

@@ -193,10 +193,9 @@ class TextChannel:
         socket = self._socket
         if socket is None:
             return
-        try:
+        # The reader finds a closed socket by itself, after what arrived before the close.
+        with contextlib.suppress(ConnectionClosed):
             await socket.send(encode(frame))
-        except ConnectionClosed:
-            self._lost(socket)
 
     def _lost(self, socket: ClientConnection) -> None:
         if self._socket is socket:

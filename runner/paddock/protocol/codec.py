@@ -4,6 +4,7 @@ import re
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
+import msgspec.inspect
 
 MAX_FRAME_BYTES = 1 << 20
 """Largest message either side accepts; the limit of the v2 runner's WebSocket library."""
@@ -11,7 +12,18 @@ MAX_FRAME_BYTES = 1 << 20
 _encoder = msgspec.json.Encoder()
 _PATH = re.compile(r" - at `(?:key in )?\$([^`]*)`")
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
+_MISMATCH = re.compile(r"Expected `([^`]+)`, got `[^`]+`\Z")
+_NOT_A_WORD = re.compile(r"Invalid enum value ")
 _MISSING = re.compile(r"missing required field `([^`]+)`")
+
+_KINDS = {
+    "int": "an integer",
+    "float": "a number",
+    "str": "a string",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+}
 
 F = TypeVar("F")
 
@@ -51,7 +63,7 @@ class Direction(Generic[F]):
         self._decoder = msgspec.json.Decoder(frames)
         self._tag_field = tag_field
         members = getattr(frames, "__args__", None) or (frames,)
-        self._names = frozenset(str(m.__struct_config__.tag) for m in members)
+        self._members = {str(m.__struct_config__.tag): m for m in members}
 
     def parse(self, message: str | bytes) -> F | Unknown:
         """The frame in `message`; `Unknown` for a type not of this direction.
@@ -76,18 +88,19 @@ class Direction(Generic[F]):
         name = raw.get(self._tag_field)
         if not isinstance(name, str):
             raise ProtocolError(self._tag_field, name, "a frame name (string)") from None
-        if name not in self._names:
+        if name not in self._members:
             return Unknown(name)
-        raise _located(raw, str(why)) from None
+        raise _located(raw, str(why), self._members[name]) from None
 
 
-def _located(raw: dict[str, Any], why: str) -> ProtocolError:
+def _located(raw: dict[str, Any], why: str, frame: type[msgspec.Struct]) -> ProtocolError:
     """The decoder's complaint with its path walked, so that the offending value can be shown."""
     found = _PATH.search(why)
     path = found.group(1) if found else ""
     expected = why[: found.start()] if found else why
+    steps = _STEP.findall(path)
     value: Any = raw
-    for key, index in _STEP.findall(path):
+    for key, index in steps:
         if key and isinstance(value, dict):
             value = value.get(key)
         elif index.isdigit() and isinstance(value, list) and int(index) < len(value):
@@ -96,4 +109,28 @@ def _located(raw: dict[str, Any], why: str) -> ProtocolError:
     if missing:
         field = f"{path}.{missing.group(1)}".lstrip(".")
         return ProtocolError(field, None, "a value: the field is required")
+    if _NOT_A_WORD.match(expected):
+        words = _words(msgspec.inspect.type_info(frame), [key for key, _ in steps if key])
+        expected = f"one of {', '.join(map(repr, words))}"
+    mismatch = _MISMATCH.match(expected)
+    if mismatch:
+        kinds = mismatch.group(1).split(" | ")
+        expected = " or ".join(_KINDS.get(kind, kind) for kind in kinds)
     return ProtocolError(path.lstrip("."), value, expected.removeprefix("Expected "))
+
+
+def _words(kind: msgspec.inspect.Type, names: list[str]) -> list[Any]:
+    """The closed set of words that may stand at the end of this path of field names."""
+    match kind:
+        case msgspec.inspect.UnionType():
+            return [word for option in kind.types for word in _words(option, names)]
+        case msgspec.inspect.ListType():
+            return _words(kind.item_type, names)
+        case msgspec.inspect.StructType():
+            fields = [f.type for f in kind.fields if names and f.encode_name == names[0]]
+            return _words(fields[0], names[1:]) if fields else []
+        case msgspec.inspect.LiteralType():
+            return list(kind.values)
+        case msgspec.inspect.EnumType():
+            return [member.value for member in kind.cls]
+    return []

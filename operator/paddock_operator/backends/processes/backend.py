@@ -102,7 +102,7 @@ class ProcessBackend:
             phase = Phase.STARTING
         return Observed(
             record.runner_id, record.revision, phase, record.created_at, record.intent,
-            failure=over or "",
+            asked=record.ending_since is not None, failure=over or "",
         )  # fmt: skip
 
     async def create(self, action: Create) -> None:

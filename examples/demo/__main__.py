@@ -1,0 +1,123 @@
+"""`make demo`: a pool on this machine through a hard minute, and whether it kept its promises."""
+
+import argparse
+import asyncio
+import sys
+
+from promises import Evidence, verdicts
+from rich.console import Console
+from rich.table import Table
+from screen import drawn
+from show import Show
+from stage import NAME, Stage, StageFailed, stage
+
+from paddock.client.client import AsyncClient
+from paddock.errors import PaddockError
+
+console = Console()
+
+
+def main() -> int:
+    """0 when every promise held, 1 when one did not, 2 when the demo could not be played."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="leave the pool up afterwards")
+    keep = parser.parse_args().keep
+    console.print("starting an orchestrator and a pool of runner processes ...")
+    try:
+        with stage(keep=keep) as ready:
+            held = asyncio.run(_play(ready))
+            if keep:
+                _what_next(ready)
+    except (StageFailed, PaddockError) as why:
+        console.print(f"the demo could not be played: {why}", style="red", markup=False)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0 if held else 1
+
+
+async def _play(ready: Stage) -> bool:
+    context = ready.context
+    async with AsyncClient(context.private_key, context.url, retries=0) as client:
+        show = Show(ready, client, _say)
+        async with drawn(show, console):
+            await show.perform()
+        evidence = await _evidence(show)
+    return _report(show, evidence)
+
+
+def _say(text: str) -> None:
+    console.print(f"  {text}", markup=False, highlight=False, soft_wrap=True)
+
+
+async def _evidence(show: Show) -> Evidence:
+    page = await show.client.sessions.list(agent=NAME, state="ended", limit=500)
+    lost = [session for session in page.sessions if session.end_reason == "runner_lost"]
+    tally, view = show.tally, show.pool["view"]
+    runners = show.pool["runners"]
+    revision = show.pool["revision"]
+    return Evidence(
+        cut=tally.cut,
+        failed=tally.failed,
+        failed_for=dict(tally.reasons.get("failed", {})),
+        lost=tally.lost,
+        on_killed_runner=sum(s.runner == show.killed for s in lost),
+        lost_elsewhere=sum(s.runner != show.killed for s in lost),
+        refused=tally.refused,
+        refused_with_429=tally.refused_429,
+        started=tally.started,
+        peak_demand=show.peak_demand,
+        peak_runners=show.peak_runners,
+        max_slots=view.max_slots,
+        max_runners=5,
+        runners_at_end=len(runners),
+        min_runners=1,
+        old_revision_at_end=sum(r["revision"] != revision for r in runners),
+    )
+
+
+def _report(show: Show, evidence: Evidence) -> bool:
+    summary = show.tally.summary()
+    figures = Table(title="what the callers saw", title_justify="left")
+    for column in (
+        "offered",
+        "started",
+        "at once",
+        "waited",
+        "refused",
+        "lost",
+        "cut",
+        "first word",
+    ):
+        figures.add_column(column, justify="right")
+    first = summary["first_word_ms"]
+    figures.add_row(
+        str(summary["offered"]), str(summary["started"]), str(summary["answered_at_once"]),
+        str(summary["waited"]), str(summary["refused"]), str(summary["lost"]),
+        str(summary["cut"]),
+        f"p50 {first.get('p50', 0):.0f} p95 {first.get('p95', 0):.0f} p99 {first.get('p99', 0):.0f} ms",
+    )  # fmt: skip
+    console.print(figures)
+    result = verdicts(evidence)
+    for verdict in result:
+        mark = "[green]kept  [/green]" if verdict.held else "[red]BROKEN[/red]"
+        console.print(f"{mark} {verdict.promise}: {verdict.seen}", highlight=False)
+    return all(v.held for v in result)
+
+
+def _what_next(ready: Stage) -> None:
+    exports = f"export PADDOCK_HOME={ready.env['PADDOCK_HOME']} PADDOCK_CONTEXTS={ready.env['PADDOCK_CONTEXTS']}"
+    console.print("\nThe pool is still up. In this or another terminal:", highlight=False)
+    for line in (
+        exports,
+        "paddock top",
+        f"paddock call {NAME}",
+        f"paddock load {NAME} --profile burst",
+        f"paddock logs {NAME} -f",
+        f"paddock down {NAME}",
+    ):
+        console.print(f"  {line}", highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""The command against a real orchestrator and real runners."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from component.cli.conftest import Place, Process, Start
+
+
+@pytest.fixture(scope="module")
+def runner(place: Place) -> Iterator[Process]:
+    """The first agent of `paddock init`, with room for two calls. Tests leave it idle."""
+    assert place.paddock("init", "--force").returncode == 0
+    args = ("run", "agent.py", "--agent", "my-first-agent", "--max-sessions", "2")
+    process = Process(args, place.env, place.folder)
+    process.until("registered")
+    yield process
+    process.stop()
+
+
+def test_a_first_agent_is_called_in_the_terminal(place: Place, runner: Process) -> None:
+    """It greets, answers each line, and the call ends by our hang-up."""
+    done = place.paddock("call", "my-first-agent", text="hello\ngood bye\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    said = [line.strip() for line in done.stdout.splitlines() if line.startswith("agent:")]
+    assert said == [
+        "agent: Hello! Say something.", "agent: You said: hello", "agent: You said: good bye",
+    ]  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "[ended: completed (hangup)]"
+
+
+def test_sessions_are_started_seen_and_stopped(place: Place, runner: Process) -> None:
+    """Beyond the capacity a start is refused with the code that says so."""
+    started = [
+        json.loads(place.paddock("agent", "start", "my-first-agent", "-o", "json").stdout)
+        for _ in range(2)
+    ]
+    refused = place.paddock("agent", "start", "my-first-agent")
+    assert refused.returncode == 75
+    assert "at_capacity" in refused.stderr
+    listed = json.loads(place.paddock("agent", "sessions", "my-first-agent", "-o", "json").stdout)
+    assert {s["session_id"] for s in listed} == {s["session_id"] for s in started}
+    assert place.paddock("agent", "stop", "my-first-agent", "--all").returncode == 0
+    shown = place.paddock("sessions", "show", started[0]["session_id"], "-o", "json")
+    assert json.loads(shown.stdout)["end_reason"] == "terminated"
+
+
+def test_load_plays_whole_calls(place: Place, runner: Process) -> None:
+    """Two at a time have room; each is started, answered, and hung up by its caller."""
+    done = place.paddock(
+        "load", "my-first-agent", "--profile", "burst", "--rate", "0", "--peak", "4",
+        "--duration", "0.1", "--hold", "1", "-o", "json",
+    )  # fmt: skip
+    summary = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert (summary["offered"], summary["started"], summary["refused"]) == (4, 2, 2)
+    assert (summary["completed"], summary["cut"], summary["lost"]) == (2, 0, 0)
+    assert summary["first_word_ms"]["p50"] > 0
+
+
+def test_status_and_top_show_the_pool(place: Place, runner: Process) -> None:
+    """Slots as the runner claimed them."""
+    status = json.loads(place.paddock("status", "my-first-agent", "-o", "json").stdout)
+    assert (status["capacity"], status["runners"]) == (2, 1)
+    assert "my-first-agent" in place.paddock("top", "--once").stdout
+
+
+def test_a_key_is_made_used_and_revoked(place: Place, runner: Process) -> None:
+    """A revoked key starts nothing."""
+    made = json.loads(place.paddock("organizations", "keys", "create", "web", "-o", "json").stdout)
+    start = ("agent", "start", "my-first-agent", "--api-key", made["key"])
+    assert place.paddock(*start).returncode == 0
+    assert place.paddock("organizations", "keys", "revoke", "web").returncode == 0
+    assert place.paddock(*start).returncode == 4
+    assert place.paddock("agent", "stop", "my-first-agent", "--all").returncode == 0
+
+
+def test_a_bot_sees_its_arguments_and_is_cancelled_when_stopped(place: Place, start: Start) -> None:
+    """`body` is what the caller passed; a bot with its own transport ends with its session."""
+    (place.folder / "bot.py").write_text(
+        "import asyncio\n"
+        "async def bot(args):\n"
+        "    print('got', args.body, args.session_id, flush=True)\n"
+        "    try:\n"
+        "        await asyncio.Event().wait()\n"
+        "    finally:\n"
+        "        print('cleaned up', flush=True)\n"
+    )
+    process = start("run", "bot.py", PADDOCK_AGENT_ID="pipecat")
+    process.until("registered")
+    done = place.paddock("agent", "start", "pipecat", "--data", '{"room": "r"}', "-o", "json")
+    session_id = json.loads(done.stdout)["session_id"]
+    assert f"{{'room': 'r'}} {session_id}" in process.until("got")
+    assert place.paddock("agent", "stop", "pipecat", "--session", session_id).returncode == 0
+    process.until("cleaned up")
+
+
+def test_a_file_that_starts_its_own_runner_is_run(place: Place, start: Start) -> None:
+    """With its own options; SIGTERM ends it cleanly."""
+    (place.folder / "own.py").write_text(
+        "from paddock import AgentRunner\n"
+        "async def talk(ctx):\n    await ctx.session.run()\n"
+        "runner = AgentRunner(talk, agent_id='own', max_sessions=3)\n"
+        "if __name__ == '__main__':\n    runner.start()\n"
+    )
+    process = start("run", "own.py")
+    process.until("registered")
+    assert json.loads(place.paddock("status", "own", "-o", "json").stdout)["capacity"] == 3
+    assert process.stop() == 0
+
+
+def test_dev_reloads_on_save_and_survives_broken_code(place: Place, start: Start) -> None:
+    """New calls meet the new code; code that does not parse changes nothing."""
+    folder = place.folder / "dev"
+    assert place.paddock("init", str(folder)).returncode == 0
+    file = folder / "agent.py"
+    process = start("dev", "dev/agent.py", "--agent", "mine", "--no-console")
+    process.until("mine@dev runs on")
+    assert "Hello!" in place.paddock("call", "mine@dev", "--say", "x").stdout
+    code = file.read_text()
+    file.write_text("async def entrypoint(ctx:\n")
+    assert "agent.py:1" in process.until("Error:")
+    file.write_text(code.replace("Hello!", "Good day!"))
+    process.until("reloaded")
+    assert "Good day!" in place.paddock("call", "mine@dev", "--say", "x").stdout
+    assert process.stop() == 143
+    runners = json.loads(place.paddock("runners", "mine@dev", "-o", "json").stdout)
+    assert not [r for r in runners if r["connected"]]
+
+
+def test_dev_brings_its_own_orchestrator(place: Place, start: Start) -> None:
+    """One command from nothing to a conversation, and nothing is left behind."""
+    env = {**place.env, "PADDOCK_CONTEXTS": str(place.folder / "no-contexts.json")}
+    env["PADDOCK_BASE_URL"] = "http://127.0.0.1:9"
+    assert place.paddock("init", "--force").returncode == 0
+    done = Place(place.folder, env).paddock("dev", "agent.py", text="hello\n")
+    assert done.returncode == 0, done.stderr
+    assert "agent: You said: hello" in done.stdout
+    assert not (place.folder / "no-contexts.json").exists()

@@ -1,0 +1,188 @@
+"""The runner's end of the control socket."""
+
+from typing import Any
+
+import pytest
+
+from paddock.protocol import control, features
+from paddock.protocol.permits import Permits
+from paddock.protocol.runner_link import (
+    Beat,
+    DrainChanged,
+    EndJob,
+    Output,
+    Reply,
+    RunJob,
+    RunnerLink,
+)
+from paddock.protocol.words import Mode, SessionState
+
+CAPABILITIES = control.Capabilities(max_concurrent=2, agent_id="desk")
+
+
+def link(capacity: int = 2, permits: int = 100) -> RunnerLink:
+    made = RunnerLink("a", "one", "desk", "desk", capacity, Permits(permits, 60.0))
+    welcome(made)
+    return made
+
+
+def welcome(made: RunnerLink) -> list[Output]:
+    made.registration(CAPABILITIES)
+    frame = control.Welcomed(heartbeat_interval_s=5, features=list(features.ALL), boot="b")
+    return made.receive(frame, 0.0)
+
+
+def assign(number: int = 1, attempt: int = 1, agent: str = "desk") -> control.JobAssign:
+    job_id = f"s{number}.{attempt}"
+    return control.JobAssign(
+        job_id=job_id,
+        call_id=f"s{number}",
+        agent_id=agent,
+        bridge_url="u",
+        call_token="t",
+        assign_id=job_id,
+        attempt=attempt,
+    )
+
+
+def replies(outputs: list[Output], kind: type[Any]) -> list[Any]:
+    return [o.frame for o in outputs if isinstance(o, Reply) and isinstance(o.frame, kind)]
+
+
+def ack(outputs: list[Output]) -> control.JobAck:
+    (found,) = replies(outputs, control.JobAck)
+    assert isinstance(found, control.JobAck)
+    return found
+
+
+def test_a_job_is_booked_before_it_is_acknowledged_and_runs_once() -> None:
+    made = link()
+    first = made.receive(assign(), 0.0)
+    assert [Reply(ack(first)), RunJob(assign())] == first
+    assert made.in_flight == 1
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_an_assignment_delivered_twice_is_answered_the_same_and_run_once(ended: bool) -> None:
+    made = link(capacity=1)
+    first = made.receive(assign(), 0.0)
+    if ended:
+        made.ended("s1.1", "completed", "", 0)
+    again = made.receive(assign(), 1.0)
+    assert ack(first) == ack(again)
+    assert not [o for o in again if isinstance(o, RunJob)]
+
+
+def test_a_full_runner_refuses() -> None:
+    made = link(capacity=1)
+    made.receive(assign(1), 0.0)
+    refused = ack(made.receive(assign(2), 0.0))
+    assert (refused.accepted, refused.reason) == (False, "at_capacity")
+    made.ended("s1.1", "completed", "", 0)
+    assert ack(made.receive(assign(2), 0.0)).accepted
+
+
+def test_permits_bound_the_starts_of_a_minute_and_say_when_the_next_is_due() -> None:
+    made = link(permits=1)
+    made.receive(assign(1), 0.0)
+    refused = ack(made.receive(assign(2), 20.0))
+    assert ("start_rate", 40_001) == (refused.reason, refused.retry_after_ms)
+    assert ack(made.receive(assign(3), 60.0)).accepted
+
+
+def test_a_refused_start_takes_no_permit() -> None:
+    made = link(permits=1)
+    made.receive(control.Drain(drain_epoch=1), 0.0)
+    made.receive(assign(1), 0.0)
+    made.receive(control.Serve(drain_epoch=2), 0.0)
+    assert ack(made.receive(assign(2), 0.0)).accepted
+
+
+def test_another_agents_job_is_refused() -> None:
+    assert ack(link().receive(assign(agent="other"), 0.0)).reason == "agent_id_mismatch"
+
+
+@pytest.mark.parametrize("leaving", [True, False])
+def test_a_draining_runner_refuses(leaving: bool) -> None:
+    made = link()
+    if leaving:
+        made.leaving = True
+    else:
+        made.receive(control.Drain(drain_epoch=1), 0.0)
+    assert ack(made.receive(assign(), 0.0)).reason == "draining"
+    assert made.heartbeat().draining
+
+
+def test_no_serve_calls_a_signal_off() -> None:
+    made = link()
+    made.leaving = True
+    outputs = made.receive(control.Serve(drain_epoch=3), 0.0)
+    assert [Mode.DRAIN] == [r.mode for r in replies(outputs, control.DrainReport)]
+    assert not [o for o in outputs if isinstance(o, DrainChanged)]
+
+
+def test_an_ended_session_is_listed_until_its_event_is_acknowledged() -> None:
+    made = link()
+    made.receive(assign(), 0.0)
+    (event,) = replies(made.ended("s1.1", "completed", "", 0), control.SessionEvent)
+    listed = made.registration(CAPABILITIES).sessions
+    assert [("s1", 1, SessionState.ENDED)] == [(h.session_id, h.attempt, h.state) for h in listed]
+    assert [event] == replies(welcome(made), control.SessionEvent)
+    made.receive(control.EventsAck(seq=event.seq), 0.0)
+    assert not made.registration(CAPABILITIES).sessions
+    assert not replies(welcome(made), control.SessionEvent)
+
+
+def test_events_while_the_socket_is_away_go_out_after_the_next_welcome_in_order() -> None:
+    made = link()
+    made.receive(assign(), 0.0)
+    made.registration(CAPABILITIES)
+    assert not made.active("s1.1", 0)
+    made.ending("s1.1", 0)
+    made.ended("s1.1", "error", "x" * 900, 0)
+    events = replies(welcome(made), control.SessionEvent)
+    assert ["active", "ending", "ended"] == [e.kind for e in events]
+    assert [1, 2, 3] == [e.seq for e in events]
+    assert len(events[-1].detail) == 500
+
+
+def test_live_sessions_are_listed_with_their_state_and_attempt() -> None:
+    made = link()
+    made.receive(assign(1, attempt=2), 0.0)
+    made.active("s1.2", 0)
+    (listed,) = made.registration(CAPABILITIES).sessions
+    assert ("s1", 2, SessionState.ACTIVE) == (listed.session_id, listed.attempt, listed.state)
+
+
+def test_the_last_end_of_a_draining_runner_is_reported_at_once() -> None:
+    made = link()
+    made.receive(assign(), 0.0)
+    made.receive(control.Drain(drain_epoch=1), 0.0)
+    outputs = made.ended("s1.1", "completed", "", 0)
+    assert [0] == [r.booked for r in replies(outputs, control.DrainReport)]
+
+
+def test_a_verb_finds_the_job_of_its_session_or_says_that_it_is_gone() -> None:
+    made = link()
+    made.receive(assign(), 0.0)
+    verb = control.Verb(verb_id="v", session_id="s1", name="end", reason="max_duration")
+    assert [EndJob("s1.1", "max_duration", "v")] == made.receive(verb, 0.0)
+    made.ended("s1.1", "completed", "", 0)
+    (result,) = replies(made.receive(verb, 0.0), control.VerbResult)
+    assert not result.ok
+
+
+def test_a_cancel_of_a_job_that_is_not_held_changes_nothing() -> None:
+    assert not link().receive(control.JobCancel(job_id="x.1"), 0.0)
+
+
+def test_a_welcome_asks_for_heartbeats() -> None:
+    assert Beat(5) in welcome(link())
+
+
+def test_an_acceptance_that_could_not_be_sent_holds_nothing() -> None:
+    made = link(capacity=1)
+    made.receive(assign(), 0.0)
+    made.unsent(assign())
+    assert made.in_flight == 0
+    assert ack(made.receive(assign(), 0.0)).accepted

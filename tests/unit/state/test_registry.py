@@ -1,0 +1,191 @@
+"""Runners come, go, come back and are told to drain."""
+
+from paddock.protocol import control
+from paddock.protocol.words import Mode, SessionState
+from paddock_orchestrator.dispatch.placement import Placement
+from paddock_orchestrator.state import effects as fx
+from paddock_orchestrator.state.book import Declared, Stage
+from unit.state.table import KEY, ORG, Table, frames, held, only
+
+RUNNER = (ORG, "a")
+
+
+def test_a_v2_runner_is_welcomed_with_v2_fields_only() -> None:
+    _, effects = Table().runner(v2=True)
+    expected = control.Registered(heartbeat_interval_s=5, transport_ack="dial_out")
+    assert [expected] == frames(effects, control.Registered)
+
+
+def test_the_newest_socket_of_a_runner_wins_and_its_calls_stay() -> None:
+    table = Table()
+    runner, _ = table.runner()
+    session = table.begun(runner)
+    again, effects = table.runner(held=[held(session)])
+    assert again is runner
+    assert [c.socket for c in only(effects, fx.CloseSocket)] == [1]
+    assert session.stage is Stage.ACTIVE
+
+
+def test_an_offer_whose_ack_was_lost_is_accepted_when_the_runner_lists_it() -> None:
+    table = Table()
+    table.runner()
+    session, _ = table.start()
+    _, effects = table.runner(held=[held(session, "assigned")])
+    assert [a.refused for a in only(effects, fx.Answer)] == [None]
+    assert session.stage is Stage.ASSIGNED
+
+
+def test_a_session_its_runner_forgot_is_lost() -> None:
+    table = Table()
+    runner, _ = table.runner()
+    session = table.begun(runner)
+    table.runner()
+    assert session.end == ("runner_lost", "runner_forgot")
+
+
+def test_the_sessions_of_a_restarted_runner_are_lost_and_only_they() -> None:
+    table = Table()
+    runner, _ = table.runner()
+    lost = table.begun(runner)
+    other, _ = table.runner("b")
+    kept = table.begun(other)
+    table.runner(instance="two")
+    assert lost.end == ("runner_lost", "runner_restarted")
+    assert kept.stage is Stage.ACTIVE
+
+
+def test_what_a_runner_holds_and_nobody_knows_is_cancelled_and_takes_a_slot() -> None:
+    table = Table()
+    unknown = control.HeldSession(session_id="x", attempt=3, state=SessionState.ACTIVE)
+    runner, effects = table.runner(held=[unknown])
+    assert [c.job_id for c in frames(effects, control.JobCancel)] == ["x.3"]
+    assert runner.used == 1
+
+
+def test_two_attempts_of_one_session_on_a_runner_take_two_slots() -> None:
+    table = Table()
+    runner, _ = table.runner(capacity=2)
+    session, _ = table.start()
+    table.passes(2.0)
+    table.hear(runner, control.Heartbeat(active_jobs=1))
+    if session.attempt == 1:
+        table.passes(0.5)
+    table.ack(session)
+    first = control.HeldSession(session_id=session.session_id, attempt=1, state=held(session).state)
+    both, _ = table.runner(capacity=2, held=[first, held(session)])
+    assert both.used == 2
+    assert session.stage is Stage.ACTIVE
+
+
+def test_nothing_is_offered_to_a_runner_before_all_it_holds_is_counted() -> None:
+    table = Table()
+    table.declare(wait_at_maximum=True)
+    runner, _ = table.runner()
+    table.begun(runner)
+    table.start()
+    unknown = control.HeldSession(session_id="x", attempt=1, state=SessionState.ACTIVE)
+    _, effects = table.runner(held=[unknown])
+    assert not only(effects, fx.Offer)
+    assert runner.used == 1
+
+
+def test_a_silent_runner_is_suspected_then_dropped() -> None:
+    table = Table()
+    runner, _ = table.runner()
+    table.passes(15)
+    assert runner.suspect
+    assert only(table.passes(10), fx.CloseSocket)
+    assert runner.socket is None
+
+
+def test_any_frame_clears_a_suspicion() -> None:
+    table = Table()
+    runner, _ = table.runner()
+    table.passes(15)
+    table.hear(runner, control.Heartbeat(active_jobs=0))
+    assert not runner.suspect
+    assert only(table.start()[1], fx.Offer)
+
+
+def test_a_runner_that_says_good_bye_gets_nothing_more_and_is_forgotten() -> None:
+    table = Table()
+    runner, _ = table.runner()
+    table.start()
+    effects = table.hear(runner, control.Bye())
+    assert not only(effects, fx.Offer)
+    assert RUNNER not in table.book.runners
+
+
+def drain(table: Table, epoch: int = 1) -> tuple[bool, list[fx.Effect]]:
+    return table.dispatcher.command(RUNNER, control.Drain(drain_epoch=epoch), table.at)
+
+
+def test_a_drained_runner_gets_nothing_although_an_older_heartbeat_says_it_serves() -> None:
+    table = Table()
+    runner, _ = table.runner()
+    drain(table)
+    table.hear(runner, control.Heartbeat(active_jobs=0, draining=False))
+    assert runner.draining
+
+
+def test_a_report_of_an_earlier_command_does_not_undo_a_drain() -> None:
+    table = Table()
+    runner, _ = table.runner()
+    drain(table, 5)
+    table.hear(runner, control.DrainReport(drain_epoch=3, mode=Mode.SERVE, booked=0))
+    assert runner.draining
+
+
+def test_a_drain_lost_with_its_socket_is_told_again() -> None:
+    table = Table()
+    runner, _ = table.runner()
+    drain(table)
+    _, effects = table.runner()
+    assert [control.Drain(drain_epoch=1)] == frames(effects, control.Drain)
+    assert runner.draining
+
+
+def test_a_runner_serves_again_only_on_its_own_word() -> None:
+    table = Table()
+    runner, _ = table.runner()
+    drain(table, 1)
+    table.hear(runner, control.DrainReport(drain_epoch=1, mode=Mode.DRAIN, booked=0))
+    table.dispatcher.command(RUNNER, control.Serve(drain_epoch=2), table.at)
+    assert runner.draining
+    table.hear(runner, control.DrainReport(drain_epoch=2, mode=Mode.SERVE, booked=0))
+    assert not runner.draining
+
+
+def test_an_older_command_is_not_relayed() -> None:
+    table = Table()
+    table.runner()
+    drain(table, 4)
+    assert drain(table, 3) == (False, [])
+
+
+def test_a_v2_runner_cannot_be_told_to_drain() -> None:
+    table = Table()
+    table.runner(v2=True)
+    assert drain(table) == (False, [])
+
+
+def test_changing_the_placement_keeps_the_runners_available() -> None:
+    table = Table()
+    table.runner()
+    table.declare(placement=Placement.SPREAD)
+    assert only(table.start()[1], fx.Offer)
+
+
+def test_a_declaration_is_good_for_its_time_only() -> None:
+    table = Table()
+    table.declare(growable=True, max_slots=1)
+    table.now += 31
+    assert only(table.start()[1], fx.Answer)
+
+
+def test_a_declared_pool_is_noted_when_its_decision_changes() -> None:
+    table = Table()
+    assert only(table.declare(desired=2, reason="load"), fx.Note)
+    assert not only(table.declare(desired=2, reason="load"), fx.Note)
+    assert KEY in table.book.pools
+    assert Declared(desired=2, reason="load") == table.book.pools[KEY].declared
