@@ -57,7 +57,9 @@ class BridgeLink:
     _outgoing: Outgoing[Any] = field(default_factory=Outgoing)
     _incoming: Incoming = field(default_factory=Incoming)
     _socket: ClientConnection | None = None
-    _resumed_before: bool = False
+    _sent: int = 0
+    """Highest number transmitted on the present socket."""
+    _sending: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def dial(self) -> bridge.CallStarted:
         """Open the bridge for the first time.
@@ -113,10 +115,10 @@ class BridgeLink:
                 seq = self._outgoing.next()
             except Overflow as why:
                 raise SessionStalled(str(why)) from None
-            frame = self._outgoing.keep(kind(**fields, seq=seq))
+            self._outgoing.keep(kind(**fields, seq=seq))
+            await self._flush()
         else:
-            frame = kind(**fields)
-        await self._transmit(frame)
+            await self._transmit(kind(**fields))
 
     def end(self, reason: str, detail: str = "") -> None:
         """The call is over as far as this side is concerned. The first word stays."""
@@ -137,6 +139,18 @@ class BridgeLink:
     @property
     def connected(self) -> bool:
         return self._socket is not None
+
+    async def _flush(self) -> None:
+        """Transmit what the present socket has not carried yet, in order.
+
+        One at a time: a frame that overtook an older one would make the other side drop it.
+        """
+        async with self._sending:
+            for frame in self._outgoing.after(self._sent):
+                if self._socket is None:
+                    return
+                self._sent = frame.seq
+                await self._transmit(frame)
 
     async def _transmit(self, frame: msgspec.Struct) -> None:
         socket = self._socket
@@ -168,6 +182,7 @@ class BridgeLink:
             await socket.close()
             raise
         self._socket = socket
+        await self._flush()
         return started
 
     async def _shake_hands(self, socket: ClientConnection, resume: bool) -> bridge.CallStarted:
@@ -187,9 +202,7 @@ class BridgeLink:
         if resume:
             if features.RESUME not in self.features:
                 raise _Refused("the orchestrator cannot resume")
-            for frame in self._outgoing.unacknowledged():
-                if frame.seq > ack.received:
-                    await socket.send(encode(frame))
+            self._sent = ack.received
             return bridge.CallStarted(session_id=ack.session_id, job_id="", room_id="")
         started = bridge.to_runner.parse(await socket.recv())
         if not isinstance(started, bridge.CallStarted):

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from paddock import logs
 from paddock._bridge import Ending
 from paddock._call import Call, utc_ms
 from paddock._control import ControlSocket
@@ -118,9 +119,7 @@ class AgentRunner:
     def start(self) -> None:
         """Run until told to stop; blocks. Returns after a clean drain, exits with 1 otherwise."""
         if not logging.getLogger().handlers:
-            logging.basicConfig(
-                level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s"
-            )
+            logs.configure("text", "info")
         try:
             asyncio.run(self.run())
         except PaddockError as why:
@@ -194,7 +193,8 @@ class AgentRunner:
         else:
             log.warning("forced", extra={"in_flight": self._link.in_flight})
             self._forced = True
-            for _, task in self._calls.values():
+            for call, task in self._calls.values():
+                call.end("terminated", "the runner was forced to stop")
                 task.cancel()
 
     def _leave(self) -> None:

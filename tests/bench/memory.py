@@ -41,7 +41,7 @@ def bench(*, quick: bool) -> list[Row]:
     def add(name: str, value: float) -> None:
         found.setdefault(name, []).append(value)
 
-    for _ in range(1 if quick else 3):
+    for _ in range(1 if quick else 2):
         for name, start in (("ours", start_orchestrator), ("bare", _bare)):
             runner_kb = _fresh(start, partial(_idle, many=sockets))
             add(f"{name} socket", runner_kb)

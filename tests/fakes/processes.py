@@ -32,7 +32,9 @@ class Process:
         self.child: subprocess.Popen[bytes] | None = None
 
     def spawn(self, command: list[str], env: dict[str, str]) -> None:
-        inherited = {k: os.environ[k] for k in ("PATH", "LANG", "LD_LIBRARY_PATH") if k in os.environ}
+        inherited = {
+            k: os.environ[k] for k in ("PATH", "LANG", "LD_LIBRARY_PATH") if k in os.environ
+        }
         home = self.directory / "home"
         home.mkdir(exist_ok=True)
         with self.log.open("ab") as output:

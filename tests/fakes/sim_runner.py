@@ -60,8 +60,12 @@ class PaddockRunner:
         self.processes += 1
         self.jobs, self.wire, self.left = {}, None, False
         self.link = RunnerLink(
-            worker_id=self.name, instance=f"{self.name}.{self.processes}", agent_id="desk",
-            pool="desk", capacity=self.capacity, permits=Permits(self.permits, 60.0),
+            worker_id=self.name,
+            instance=f"{self.name}.{self.processes}",
+            agent_id="desk",
+            pool="desk",
+            capacity=self.capacity,
+            permits=Permits(self.permits, 60.0),
         )
 
     def connect(self, wire: Wire) -> None:

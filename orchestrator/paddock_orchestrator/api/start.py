@@ -4,6 +4,7 @@ Admission, cheapest first: key, body size, rate, JSON, idempotency replay, agent
 """
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import re
@@ -28,6 +29,10 @@ AGENT = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(@dev)?\Z")
 _NUMBER = re.compile(r"\+?[0-9]{2,15}\Z")
 WATCH_AFTER_S = 0.05
 """A start that takes longer than a dispatch is watched for its caller going away."""
+
+DISCARD_TIMES = 16
+DISCARD_TIMEOUT_S = 2.0
+"""How much of a body that is too large, in limits, is read away before its refusal."""
 
 
 class Call(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -101,6 +106,7 @@ class Start:
         limit = self._orchestrator.settings.max_body_bytes
         for name, value in scope["headers"]:
             if name == b"content-length" and value.isdigit() and int(value) > limit:
+                await _discard(receive, limit)
                 raise _too_large(limit)
         message = await receive()
         body: bytes = message.get("body", b"")
@@ -116,6 +122,8 @@ class Start:
             parts.append(message.get("body", b""))
             size += len(parts[-1])
             if size > limit:
+                if message.get("more_body"):
+                    await _discard(receive, limit)
                 raise _too_large(limit)
         return b"".join(parts)
 
@@ -289,6 +297,18 @@ def _idempotency_key(scope: Any) -> str | None:
                 )  # fmt: skip
             return str(value.decode("ascii"))
     return None
+
+
+async def _discard(receive: Receive, limit: int) -> None:
+    """Read on, within reason: a client that is still sending would not see the answer."""
+    size = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_TIMEOUT_S):
+            while size < DISCARD_TIMES * limit:
+                message = await receive()
+                size += len(message.get("body", b""))
+                if not message.get("more_body"):
+                    return
 
 
 def _too_large(limit: int) -> ApiError:

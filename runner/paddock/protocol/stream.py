@@ -46,6 +46,16 @@ class Outgoing(Generic[F]):
         """What to send again on a new socket, oldest first."""
         return [frame for _, frame in self._kept]
 
+    def after(self, seq: int) -> list[F]:
+        """What is kept beyond `seq`, oldest first; cheap when that is only the newest."""
+        newer: list[F] = []
+        for number, frame in reversed(self._kept):
+            if number <= seq:
+                break
+            newer.append(frame)
+        newer.reverse()
+        return newer
+
     def __len__(self) -> int:
         return len(self._kept)
 

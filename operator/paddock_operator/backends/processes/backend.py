@@ -158,12 +158,15 @@ class ProcessBackend:
             popen.poll()
 
     def force(self) -> None:
-        """Tell every runner a second time, which ends its calls at once."""
+        """Tell every runner twice, which ends its calls at once.
+
+        Two different signals: two alike, sent together, arrive as one.
+        """
         for name, record in self._known.items():
             if name not in self._over:
                 child = _child(record)
                 child.signal(signal.SIGTERM)
-                child.signal(signal.SIGTERM)
+                child.signal(signal.SIGINT)
 
     def log_path(self, runner_id: str) -> Path:
         return self._logs / f"{runner_id}.log"

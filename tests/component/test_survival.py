@@ -1,0 +1,225 @@
+"""Calls outlive the sockets and the orchestrator that carry them."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from component.conftest import StartRunner
+from component.test_calls import heard, rest
+from fakes.processes import RunnerProcess, Server
+from fakes.proxy import Proxy
+from fakes.waiting import eventually
+
+from paddock.client.text import TextChannel
+
+
+async def test_calls_go_on_through_the_death_of_the_orchestrator(
+    server: Server, run_agent: StartRunner
+) -> None:
+    runner = await run_agent()
+    kept, over = await server.begin(), await server.begin()
+    async with (
+        TextChannel.connect(kept["textUrl"], kept["token"]) as channel,
+        TextChannel.connect(over["textUrl"], over["token"]) as ending,
+    ):
+        assert await heard(channel) == "hello"
+        assert await heard(ending) == "hello"
+        await channel.say("later one")
+        await ending.say("bye")
+        await eventually(lambda: _has_ended(server, over["sessionId"]))
+        server.kill()
+        await channel.say("two")
+        await server.start()
+        assert await heard(channel) == "heard later one"
+        assert await heard(channel) == "heard two"
+        await eventually(runner.connected)
+        await channel.say("three")
+        assert await heard(channel) == "heard three"
+        assert (await server.session(kept["sessionId"]))["state"] == "active"
+        await channel.hangup()
+        await rest(channel)
+    assert await server.ended(kept["sessionId"]) == ("completed", "hangup")
+    assert await server.ended(over["sessionId"]) == ("completed", "sold")
+    await server.idle()
+
+
+async def _has_ended(server: Server, session_id: str) -> bool:
+    return bool((await server.session(session_id))["state"] == "ended")
+
+
+async def test_what_ended_while_the_orchestrator_was_away_is_told_afterwards(
+    server: Server, run_agent: StartRunner, tmp_path: Path
+) -> None:
+    runner = await run_agent()
+    started = await server.begin(stubborn=1.0)
+    async with TextChannel.connect(started["textUrl"], started["token"]) as channel:
+        assert await heard(channel) == "hello"
+        await channel.say("bye")
+
+        async def ending() -> bool:
+            return (await server.session(started["sessionId"]))["state"] == "ending"
+
+        await eventually(ending)
+        server.kill()
+        await asyncio.to_thread(time.sleep, 1.2)
+        await server.start()
+        await eventually(runner.connected)
+        assert await server.ended(started["sessionId"]) == ("completed", "sold")
+    await server.idle()
+
+
+@pytest.fixture
+async def control(server: Server) -> AsyncIterator[Proxy]:
+    async with Proxy(server.port) as proxy:
+        yield proxy
+
+
+async def test_a_call_goes_on_when_its_runners_control_socket_is_cut(
+    server: Server, run_agent: StartRunner, control: Proxy
+) -> None:
+    runner = await run_agent(base_url=control.url)
+    started = await server.begin()
+    async with TextChannel.connect(started["textUrl"], started["token"]) as channel:
+        assert await heard(channel) == "hello"
+        control.open = False
+        control.cut()
+        await channel.say("one")
+        assert await heard(channel) == "heard one"
+        control.open = True
+        await eventually(runner.connected)
+        await channel.say("two")
+        assert await heard(channel) == "heard two"
+        assert (await server.session(started["sessionId"]))["state"] == "active"
+
+
+async def test_a_half_open_control_socket_is_replaced_and_the_call_goes_on(
+    server: Server, run_agent: StartRunner, control: Proxy
+) -> None:
+    await run_agent(base_url=control.url)
+    started = await server.begin()
+    async with TextChannel.connect(started["textUrl"], started["token"]) as channel:
+        assert await heard(channel) == "hello"
+        control.hold()
+        async with server.http("public") as http:
+            answer = await http.post("/v1/public/desk/start")
+        assert answer.status_code in (429, 503, 504)
+        control.cut()
+        control.release()
+
+        async def taken() -> bool:
+            async with server.http("public") as http:
+                return (await http.post("/v1/public/desk/start")).status_code == 200
+
+        await eventually(taken)
+        await channel.say("one")
+        assert await heard(channel) == "heard one"
+
+
+async def test_a_call_goes_on_when_its_bridge_is_cut(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    async with Proxy(server.port) as proxy:
+        server.options = ("--public-url", proxy.url)
+        runner = RunnerProcess(server)
+        try:
+            await server.start()
+            await runner.start()
+            started = await server.begin()
+            async with TextChannel.connect(started["textUrl"], started["token"]) as channel:
+                assert await heard(channel) == "hello"
+                for turn in range(5):
+                    await channel.say(f"later {turn}")
+                    proxy.cut()
+                assert [f"heard later {n}" for n in range(5)] == [
+                    await heard(channel) for _ in range(5)
+                ]
+                await channel.hangup()
+                await rest(channel)
+            assert await server.ended(started["sessionId"]) == ("completed", "hangup")
+        finally:
+            runner.kill()
+            server.kill()
+
+
+async def test_a_signalled_runner_takes_nothing_and_leaves_after_its_last_call(
+    server: Server, run_agent: StartRunner
+) -> None:
+    runner = await run_agent()
+    started = await server.begin()
+    async with TextChannel.connect(started["textUrl"], started["token"]) as channel:
+        assert await heard(channel) == "hello"
+        runner.terminate()
+
+        async def refused() -> bool:
+            async with server.http("public") as http:
+                answer = await http.post("/v1/public/desk/start")
+            return answer.status_code == 503 and answer.json()["reason"] == "draining"
+
+        await eventually(refused)
+        await channel.say("one")
+        assert await heard(channel) == "heard one"
+        assert runner.exit_code is None
+        await channel.hangup()
+        began = time.monotonic()
+        assert await runner.exited() == 0
+        assert time.monotonic() - began < 3
+    assert await server.ended(started["sessionId"]) == ("completed", "hangup")
+
+
+async def test_an_idle_runner_leaves_at_once(server: Server, run_agent: StartRunner) -> None:
+    runner = await run_agent()
+    runner.terminate()
+    assert await runner.exited(within_s=3) == 0
+
+
+async def test_a_second_signal_forces(server: Server, run_agent: StartRunner) -> None:
+    runner = await run_agent()
+    started = await server.begin(stubborn=30)
+    async with TextChannel.connect(started["textUrl"], started["token"]) as channel:
+        assert await heard(channel) == "hello"
+        runner.terminate()
+        await eventually(lambda: "stopping" in runner.text())
+        runner.signal(signal.SIGINT)
+        assert await runner.exited(within_s=5) == 1
+        await rest(channel)
+    reason, _ = await server.ended(started["sessionId"])
+    assert reason in ("terminated", "runner_lost")
+
+
+async def test_at_the_drain_deadline_what_is_left_is_ended_as_such(
+    server: Server, run_agent: StartRunner
+) -> None:
+    runner = await run_agent(PADDOCK_DRAIN_TIMEOUT_S="0.5")
+    started = await server.begin()
+    async with TextChannel.connect(started["textUrl"], started["token"]) as channel:
+        assert await heard(channel) == "hello"
+        runner.terminate()
+        await rest(channel)
+        assert channel.ended is not None
+        assert channel.ended.reason == "drain_timeout"
+    assert await runner.exited() == 0
+    reason, _ = await server.ended(started["sessionId"])
+    assert reason == "drain_timeout"
+
+
+async def test_a_relayed_drain_ends_what_is_left_at_its_deadline(
+    server: Server, run_agent: StartRunner
+) -> None:
+    await run_agent()
+    started = await server.begin()
+    async with server.http() as http:
+        answer = await http.put(
+            "/v1/internal/runners/r1/drain",
+            json={"drain_epoch": 1, "mode": "drain", "deadline_in_s": 0.3},
+        )
+        assert {"told": True} == answer.json()
+    reason, _ = await server.ended(started["sessionId"])
+    assert reason == "drain_timeout"
+
+    async def reported() -> bool:
+        (found,) = await server.get("/v1/runners")
+        return bool(found["report"] == [1, "drain", 0])
+
+    await eventually(reported)

@@ -1,0 +1,220 @@
+"""`paddock up` under every kind of ill-treatment: calls go on, runners are adopted."""
+
+import os
+import signal
+import time
+
+import pytest
+from fakes.caller import Caller, Refused
+from fakes.local_pool import LocalPool, wait_for
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def _up(pool: LocalPool, runners: int = 1) -> None:
+    pool.up()
+    wait_for(f"{runners} serving runner(s)", lambda: len(pool.serving()) >= runners)
+
+
+def test_a_call_survives_kill_9_of_paddock_up_and_its_runner_is_adopted(pool: LocalPool) -> None:
+    _up(pool)
+    before = pool.serving()[0]
+    with Caller(pool.context, "pool") as caller:
+        assert caller.ask("one") == "heard one"
+        pool.processes[0].kill()
+        pool.processes[0].wait(10)
+
+        assert caller.ask("two") == "heard two"
+        pool.up()
+        wait_for("the adoption", lambda: "runners_adopted" in pool.log)
+
+        adopted = wait_for("the adopted runner to serve", pool.serving)
+        assert adopted[0]["pid"] == before["pid"]
+        assert caller.ask("three") == "heard three"
+        assert caller.hang_up()["reason"] == "completed"
+
+
+def test_a_call_survives_kill_9_of_the_orchestrator(pool: LocalPool) -> None:
+    _up(pool)
+    with Caller(pool.context, "pool") as caller:
+        assert caller.ask("one") == "heard one"
+        os.kill(pool.record("orchestrator.json")["pid"], signal.SIGKILL)
+        wait_for("the orchestrator to be back", lambda: pool.get("/readyz").get("ready"))
+
+        caller.reconnect()
+        assert caller.ask("two") == "heard two"
+        said = [f["text"] for f in caller.heard if f["event"] == "agent.say"]
+        assert said == ["hello"]
+        assert caller.hang_up()["reason"] == "completed"
+    ended = wait_for(
+        "the record of the end",
+        lambda: (s := pool.get(f"/v1/sessions/{caller.session_id}")).get("state") == "ended" and s,
+    )
+    assert ended["end_reason"] == "completed"
+
+
+def test_a_runner_killed_with_a_call_is_lost_at_once_reported_and_replaced(
+    pool: LocalPool,
+) -> None:
+    _up(pool)
+    runner = pool.serving()[0]
+    with Caller(pool.context, "pool") as caller:
+        caller.ask("one")
+        os.kill(runner["pid"], signal.SIGKILL)
+
+        assert caller.wait_for("call.ended")["reason"] == "runner_lost"
+    replaced = wait_for(
+        "a replacement",
+        lambda: (r := pool.serving()) and r[0]["runner"] != runner["runner"] and r,
+    )
+    assert len(replaced) >= 1
+    crashes = pool.status()["pool"]["crashes"]
+    assert crashes[0]["runner"] == runner["runner"]
+    assert crashes[0]["exit"] == "killed by SIGKILL"
+
+
+def test_runners_that_cannot_start_back_off_and_say_their_last_words(pool: LocalPool) -> None:
+    pool.write(command="[python, -c, \"import sys; sys.exit('no microphone')\"]", backoff=2)
+    pool.up()
+    crashes = wait_for(
+        "a crash in the status", lambda: pool.status().get("pool", {}).get("crashes")
+    )
+    assert crashes[0]["lines"] == ["no microphone"]
+    assert crashes[0]["exit"] == "exit code 1"
+    seen = len(crashes)
+    time_to_look = time.monotonic() + 4.0
+    wait_for("four seconds to pass", lambda: time.monotonic() > time_to_look)
+    assert len(pool.status()["pool"]["crashes"]) <= seen + 2
+    assert "no microphone" in pool.paddock("status", "pool").stdout
+
+
+def test_saving_the_manifest_rolls_out_without_cutting_the_call(pool: LocalPool) -> None:
+    _up(pool)
+    old = pool.serving()[0]
+    with Caller(pool.context, "pool") as caller:
+        caller.ask("one")
+        pool.write(mark="2")
+        wait_for(
+            "the new revision",
+            lambda: any(r["revision"] != old["revision"] for r in pool.serving()),
+        )
+
+        assert caller.ask("two") == "heard two"
+        assert caller.hang_up()["reason"] == "completed"
+    wait_for(
+        "the old revision to leave",
+        lambda: (
+            (rs := pool.status()["pool"]["runners"])
+            and all(r["revision"] != old["revision"] for r in rs)
+        ),
+    )
+
+
+def test_a_broken_manifest_is_complained_of_and_changes_nothing(pool: LocalPool) -> None:
+    _up(pool)
+    before = pool.serving()
+    path = pool.folder / "agentdeployment.yaml"
+    path.write_text(path.read_text().replace("sessionsPerRunner: 2", "sessionsPerRunner: many"))
+
+    wait_for("the complaint", lambda: "manifest_refused" in pool.log)
+    assert "sessionsPerRunner" in pool.log
+    assert "many" in pool.log
+    assert [r["runner"] for r in pool.serving()] == [r["runner"] for r in before]
+
+
+def test_ctrl_c_waits_for_the_call_and_then_leaves_nothing(pool: LocalPool) -> None:
+    _up(pool)
+    with Caller(pool.context, "pool") as caller:
+        caller.ask("one")
+        pool.processes[0].send_signal(signal.SIGINT)
+        wait_for("the drain", lambda: "draining_pool" in pool.log)
+
+        assert caller.ask("two") == "heard two"
+        with pytest.raises(Refused) as refused:
+            Caller(pool.context, "pool")
+        assert refused.value.answer.status_code in (429, 503)
+        assert caller.hang_up()["reason"] == "completed"
+    assert pool.processes[0].wait(30) == 0
+    assert list((pool.folder / "state" / "pool" / "runners").glob("*.json")) == []
+
+
+def test_a_second_ctrl_c_forces(pool: LocalPool) -> None:
+    _up(pool)
+    with Caller(pool.context, "pool") as caller:
+        caller.ask("one")
+        pool.processes[0].send_signal(signal.SIGINT)
+        wait_for("the drain", lambda: "draining_pool" in pool.log)
+        pool.processes[0].send_signal(signal.SIGINT)
+
+        assert caller.wait_for("call.ended")["reason"] == "terminated"
+    assert pool.processes[0].wait(30) == 0
+
+
+def test_down_from_elsewhere_drains_the_pool(pool: LocalPool) -> None:
+    _up(pool)
+
+    down = pool.paddock("down", "pool")
+
+    assert down.returncode == 0, down.stderr
+    assert "pool is down" in down.stdout
+    assert pool.processes[0].wait(10) == 0
+
+
+def test_down_drains_what_a_killed_up_left_behind(pool: LocalPool) -> None:
+    _up(pool)
+    pool.processes[0].kill()
+    pool.processes[0].wait(10)
+
+    down = pool.paddock("down")
+
+    assert down.returncode == 0, down.stderr
+    assert list((pool.folder / "state" / "pool" / "runners").glob("*.json")) == []
+
+
+def test_a_second_up_for_the_same_pool_is_refused(pool: LocalPool) -> None:
+    _up(pool)
+
+    second = pool.paddock("up", "--port", "0")
+
+    assert second.returncode == 1
+    assert "already up" in second.stderr
+
+
+def test_a_sleeping_pool_wakes_for_the_first_call(pool: LocalPool) -> None:
+    pool.write(least=0)
+    pool.up()
+    wait_for("the pool to be declared", lambda: pool.status().get("max_slots") == 6)
+    assert pool.serving() == []
+
+    with Caller(pool.context, "pool") as caller:
+        assert caller.ask("one") == "heard one"
+        assert caller.hang_up()["reason"] == "completed"
+
+
+def test_beyond_the_maximum_a_start_gets_its_429_at_once(pool: LocalPool) -> None:
+    pool.write(most=1)
+    _up(pool)
+    callers = [Caller(pool.context, "pool") for _ in range(2)]
+    began = time.monotonic()
+
+    with pytest.raises(Refused) as refused:
+        Caller(pool.context, "pool")
+
+    assert time.monotonic() - began < 2.0
+    body = refused.value.answer.json()
+    assert (body["status"], body["code"], body["reason"]) == (429, "429", "at_capacity")
+    assert int(refused.value.answer.headers["Retry-After"]) >= 1
+    for caller in callers:
+        assert caller.hang_up()["reason"] == "completed"
+        caller.close()
+
+
+def test_logs_show_what_the_runners_wrote(pool: LocalPool) -> None:
+    _up(pool)
+    runner = pool.serving()[0]["runner"]
+
+    shown = pool.paddock("logs", "pool", "--runner", runner)
+
+    assert shown.returncode == 0, shown.stderr
+    assert f"{runner} | " in shown.stdout
+    assert "registered" in shown.stdout
