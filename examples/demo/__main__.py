@@ -4,15 +4,15 @@ import argparse
 import asyncio
 import sys
 
-from promises import Evidence, verdicts
 from rich.console import Console
 from rich.table import Table
-from screen import drawn
-from show import Show
-from stage import NAME, Stage, StageFailed, stage
 
 from paddock.client.client import AsyncClient
 from paddock.errors import PaddockError
+from promises import Evidence, verdicts
+from screen import drawn
+from show import Show
+from stage import NAME, Stage, StageFailed, stage
 
 console = Console()
 
@@ -95,7 +95,7 @@ def _report(show: Show, evidence: Evidence) -> bool:
         str(summary["offered"]), str(summary["started"]), str(summary["answered_at_once"]),
         str(summary["waited"]), str(summary["refused"]), str(summary["lost"]),
         str(summary["cut"]),
-        f"p50 {first.get('p50', 0):.0f} p95 {first.get('p95', 0):.0f} p99 {first.get('p99', 0):.0f} ms",
+        " ".join(f"{name} {ms:.0f}" for name, ms in first.items()) + " ms",
     )  # fmt: skip
     console.print(figures)
     result = verdicts(evidence)
@@ -106,7 +106,8 @@ def _report(show: Show, evidence: Evidence) -> bool:
 
 
 def _what_next(ready: Stage) -> None:
-    exports = f"export PADDOCK_HOME={ready.env['PADDOCK_HOME']} PADDOCK_CONTEXTS={ready.env['PADDOCK_CONTEXTS']}"
+    names = ("PADDOCK_HOME", "PADDOCK_CONTEXTS")
+    exports = "export " + " ".join(f"{name}={ready.env[name]}" for name in names)
     console.print("\nThe pool is still up. In this or another terminal:", highlight=False)
     for line in (
         exports,

@@ -1,8 +1,8 @@
 """The demo on a terminal: a live picture; in a pipe: one plain line every two seconds."""
 
 import asyncio
-from contextlib import asynccontextmanager
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group

@@ -1,17 +1,16 @@
 """What is played, and what is counted while it plays."""
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from stage import NAME, Stage
-
 from paddock.client.callers import Script, Tally, play_all
 from paddock.client.client import AsyncClient
+from stage import NAME, Stage
 
 RAMP_S, BURST_AT_S, KILL_AT_S, ROLL_AT_S, FADE_S = 20.0, 22.0, 27.0, 31.0, 55.0
 BURST = 26
@@ -36,6 +35,7 @@ class Show:
     on_killed: set[str] = field(default_factory=set)
     began: float = field(default_factory=time.monotonic)
     act: str = "warming up"
+    _looked: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def elapsed_s(self) -> float:
@@ -98,11 +98,13 @@ class Show:
         )
 
     async def _until(self, done: Callable[[], bool], timeout_s: float) -> None:
-        deadline = time.monotonic() + timeout_s
-        while not done() and time.monotonic() < deadline:
-            await asyncio.sleep(0.2)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while not done():
+                    self._looked.clear()
+                    await self._looked.wait()
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def _watching(self) -> AsyncIterator[None]:
         watching = asyncio.create_task(self._watch())
         try:
@@ -120,4 +122,5 @@ class Show:
                     self.peak_demand = max(self.peak_demand, agent.in_flight + agent.queued)
                     alive = [r for r in agent.pool.get("runners", []) if r["stage"] != "gone"]
                     self.peak_runners = max(self.peak_runners, len(alive))
+            self._looked.set()
             await asyncio.sleep(0.25)

@@ -1,4 +1,4 @@
-"""The demo's own pool: `paddock up` in a folder that is thrown away, and the hands that shake it."""
+"""The demo's own pool: `paddock up` in a throw-away folder, and the hands that shake it."""
 
 import contextlib
 import json

@@ -98,6 +98,7 @@ async def test_a_call_goes_on_when_its_runners_control_socket_is_cut(
 async def test_a_half_open_control_socket_is_replaced_and_the_call_goes_on(
     server: Server, run_agent: StartRunner, control: Proxy
 ) -> None:
+    await server.declare(max_slots=4, growable=False, queue={"timeout_s": 2.5})
     await run_agent(base_url=control.url)
     started = await server.begin()
     async with TextChannel.connect(started["textUrl"], started["token"]) as channel:

@@ -143,6 +143,12 @@ class Server(Process):
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    async def declare(self, agent: str = "desk", **declaration: Any) -> None:
+        """Be the pool's reconciler, once."""
+        async with self.http() as http:
+            answer = await http.put(f"/v1/internal/agents/{agent}/pool", json=declaration)
+        assert answer.status_code == 200, answer.text
+
     async def session(self, session_id: str) -> dict[str, Any]:
         found: dict[str, Any] = await self.get(f"/v1/sessions/{session_id}")
         return found

@@ -32,7 +32,7 @@ def declaration(
         },
         "max_duration_s": float(sessions.max_duration_seconds),
         "revision": last.revision,
-        "desired": last.decision.target,
+        "desired": 0 if deleting else last.decision.target,
         "reason": last.plan.reason,
         "opening": opening,
     }

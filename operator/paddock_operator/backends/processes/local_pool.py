@@ -77,6 +77,7 @@ class LocalPool:
         )
         self._reconciler: Reconciler | None = None
         self._said = ""
+        self._desired = -1
         self._signals = 0
         self._stopping = False
 
@@ -160,15 +161,12 @@ class LocalPool:
             reconciler.wake()
 
     def _passed(self, last: Pass) -> None:
-        said = f"{last.decision.target} {last.plan.reason}"
-        if said != self._said and (last.plan.actions or last.decision.target):
-            changed = said.split(" ", 1)[0] != self._said.split(" ", 1)[0] or last.plan.actions
-            if changed:
-                log.info(
-                    "decided",
-                    extra={"desired": last.decision.target, "why": last.plan.reason},
-                )
-            self._said = said
+        """Log a decision when it differs and does something; figures alone change all the time."""
+        deleting = self._reconciler is not None and self._reconciler.deleting
+        desired = 0 if deleting else last.decision.target
+        if last.plan.reason != self._said and (last.plan.actions or desired != self._desired):
+            log.info("decided", extra={"desired": desired, "why": last.plan.reason})
+        self._said, self._desired = last.plan.reason, desired
 
     async def _watch(self) -> None:
         saved_at = time.monotonic()
