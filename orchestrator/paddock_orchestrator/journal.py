@@ -23,7 +23,7 @@ _encode = msgspec.json.Encoder().encode
 class _Unsaved:
     """An end that could not be written yet: a full disk must not lose it while we live."""
 
-    change: SessionChange
+    record: SessionRow | SessionChange
     events: tuple[EventRow, ...]
     done: Callable[[], None] | None
 
@@ -39,25 +39,7 @@ class Journal:
 
     def started(self, session: Session) -> asyncio.Future[None]:
         """Record the session with its present runner; done when durable."""
-        return self.store.record_started(
-            SessionRow(
-                session_id=session.session_id,
-                org_id=session.pool.org,
-                agent=session.pool.agent,
-                state="assigned",
-                attempt=session.attempt,
-                runner_id=session.last_runner_id,
-                instance=session.last_instance,
-                requested_ms=session.requested.wall_ms,
-                max_duration_s=session.max_duration_s,
-                call=session.call,
-                data=session.data or b"{}",
-                idempotency_key=session.idempotency_key,
-                body_digest=session.body_digest,
-                assigned_ms=session.assigned_ms,
-            ),
-            (),
-        )
+        return self.store.record_started(_row(session))
 
     def ended(self, session: Session, now: Instant, done: Callable[[], None] | None = None) -> None:
         """Record the end; `done` is called once it is durable."""
@@ -77,7 +59,8 @@ class Journal:
         event = self._event(
             session.pool.org, "session.ended", session.pool.agent, session.session_id, data, now
         )
-        self._save(_Unsaved(_change(session, "ended"), (event,), done))
+        record = _row(session) if session.refused else _change(session, "ended")
+        self._save(_Unsaved(record, (event,), done))
 
     def checkpoint(self, sessions: set[Session]) -> None:
         """Write what changed about sessions that go on."""
@@ -133,7 +116,10 @@ class Journal:
         return EventRow(self._event_id, org, now.wall_ms, kind, agent, session_id, _encode(data))
 
     def _save(self, item: _Unsaved) -> None:
-        saving = self.store.record_changed(item.change, item.events)
+        if isinstance(item.record, SessionRow):
+            saving = self.store.record_started(item.record, item.events)
+        else:
+            saving = self.store.record_changed(item.record, item.events)
 
         def saved(future: asyncio.Future[None]) -> None:
             if future.cancelled():
@@ -168,6 +154,31 @@ class Journal:
                 log.debug("checkpoint_failed")
 
         future.add_done_callback(seen)
+
+
+def _row(session: Session) -> SessionRow:
+    """The whole row. One that was refused gives its idempotency key back."""
+    reason, detail = session.end or (None, None)
+    return SessionRow(
+        session_id=session.session_id,
+        org_id=session.pool.org,
+        agent=session.pool.agent,
+        state="ended" if session.refused else "assigned",
+        attempt=session.attempt,
+        runner_id=session.last_runner_id,
+        instance=session.last_instance,
+        requested_ms=session.requested.wall_ms,
+        max_duration_s=session.max_duration_s,
+        call=session.call,
+        data=session.data or b"{}",
+        idempotency_key=None if session.refused else session.idempotency_key,
+        body_digest=session.body_digest,
+        assigned_ms=session.assigned_ms,
+        ended_ms=session.ended_ms,
+        torn_down_ms=session.torn_down_ms,
+        end_reason=reason,
+        end_detail=detail,
+    )
 
 
 def _change(session: Session, state: str) -> SessionChange:

@@ -26,7 +26,7 @@ _TITLES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class ApiError(Exception):
     """An error with its answer. `reason` is for programs, `message` for people."""
 

@@ -91,6 +91,8 @@ class Session:
     last_instance: str = ""
     """Who held it, kept after the slot is free."""
     recorded: bool = False
+    refused: bool = False
+    """Its caller got no session: a retry with its idempotency key is a new start."""
     dirty: bool = False
     """Changed since it was last recorded; a checkpoint will write it."""
 

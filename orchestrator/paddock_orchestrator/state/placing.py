@@ -381,6 +381,7 @@ def _gone(book: Book, session: Session, reason: EndReason, detail: str, now: Ins
         book.effects.append(QueueChanged(pool.key, left_zero=False))
     session.stage = Stage.ENDED
     session.end = (reason, detail)
+    session.refused = True
     session.ended_ms = session.torn_down_ms = now.wall_ms
     book.sessions.pop(session.session_id, None)
     book.dirty.discard(session)

@@ -1,0 +1,189 @@
+"""Whatever comes over its sockets, the orchestrator goes on serving everybody else."""
+
+import asyncio
+import json
+import os
+import random
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
+from component.conftest import StartRunner
+from component.test_calls import heard
+from fakes.processes import Server
+from fakes.waiting import eventually
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from paddock.client.text import TextChannel
+
+FUZZ_S = float(os.environ.get("PADDOCK_FUZZ_S", "5"))
+REGISTER = {
+    "type": "register",
+    "worker_id": "fuzz",
+    "pool": "fuzz",
+    "capabilities": {"max_concurrent": 1, "agent_id": "fuzz"},
+}
+
+
+def workers(server: Server, key: str = "runner") -> connect:
+    return connect(
+        f"ws://127.0.0.1:{server.port}/v1/internal/workers",
+        additional_headers={"Authorization": f"Bearer {server.keys.get(key, key)}"},
+        proxy=None,
+    )
+
+
+async def closed(socket: ClientConnection) -> int:
+    """The code that the orchestrator closes with."""
+    with pytest.raises(ConnectionClosed):
+        async with asyncio.timeout(5):
+            while True:
+                await socket.recv()
+    return socket.close_code or 0
+
+
+@pytest.mark.parametrize(
+    ("frame", "said"),
+    [
+        ("nonsense", "one JSON object"),
+        ("[]", "one JSON object"),
+        ('{"type":"heartbeat","active_jobs":1}', "register, first"),
+        ('{"type":"register","worker_id":1}', "worker_id: got 1, expected a string"),
+        (json.dumps({**REGISTER, "pool": "other"}), "pool: got 'other'"),
+    ],
+)
+async def test_a_runner_that_breaks_the_protocol_is_told_how(
+    server: Server, frame: str, said: str
+) -> None:
+    async with workers(server) as socket:
+        await socket.send(frame)
+        assert await closed(socket) == 4008
+        assert said in (socket.close_reason or "")
+
+
+@pytest.mark.parametrize("key", ["rk_unknown", "public"])
+async def test_a_runner_with_a_bad_key_is_closed_after_the_upgrade(
+    server: Server, key: str
+) -> None:
+    async with workers(server, key) as socket:
+        assert await closed(socket) == 4001
+
+
+async def test_a_frame_that_is_too_long_closes_its_socket(server: Server) -> None:
+    async with workers(server) as socket:
+        await socket.send("x" * ((1 << 20) + 1))
+        assert await closed(socket) in (1009, 1006)
+
+
+@pytest.mark.parametrize("path", ["/v1/bridge/none?token=x", "/v1/sessions/none/text?token=x"])
+async def test_a_bad_token_is_closed_as_such(server: Server, path: str) -> None:
+    async with connect(f"ws://127.0.0.1:{server.port}{path}", proxy=None) as socket:
+        assert await closed(socket) == 4003
+
+
+async def test_a_caller_that_breaks_the_protocol_is_told_and_its_call_goes_on(
+    server: Server, run_agent: StartRunner
+) -> None:
+    await run_agent()
+    started = await server.begin()
+    url = f"{started['textUrl']}?token={started['token']}"
+    async with connect(url, proxy=None) as socket:
+        await socket.send('{"event":"user.text","text":7}')
+        assert await closed(socket) == 4008
+        assert "text: got 7, expected a string" in (socket.close_reason or "")
+    async with TextChannel.connect(started["textUrl"], started["token"]) as channel:
+        assert await heard(channel) == "hello"
+
+
+async def test_a_caller_that_does_not_read_is_cut_off_and_its_call_goes_on(
+    server: Server, run_agent: StartRunner
+) -> None:
+    await run_agent()
+    started = await server.begin()
+    url = f"{started['textUrl']}?token={started['token']}"
+    text = json.dumps({"event": "user.text", "text": "x" * 100_000})
+    async with connect(url, proxy=None, max_queue=1, close_timeout=0.1) as slow:
+        slow.transport.pause_reading()
+        before = server.resident_kib()
+
+        async def flood() -> None:
+            for _ in range(400):
+                await slow.send(text)
+
+        with pytest.raises((ConnectionClosed, TimeoutError, ConnectionError)):
+            async with asyncio.timeout(4):
+                await flood()
+                await slow.wait_closed()
+        assert server.resident_kib() - before < 100_000
+    other = await server.begin()
+    async with TextChannel.connect(other["textUrl"], other["token"]) as channel:
+        assert await heard(channel) == "hello"
+
+
+async def test_under_random_frames_the_process_stays_healthy_and_its_memory_flat(
+    server: Server, run_agent: StartRunner
+) -> None:
+    await run_agent()
+    chance = random.Random(os.environ.get("PADDOCK_SEED", "paddock"))
+    started = await server.begin()
+    call = f"{started['textUrl']}?token={started['token']}"
+    seeds = [
+        json.dumps(REGISTER), '{"type":"heartbeat","active_jobs":1}',
+        '{"type":"job.ack","job_id":"a.1","accepted":true}',
+        '{"type":"session.event","seq":1,"session_id":"a","attempt":1,"kind":"ended","at_ms":1}',
+        '{"event":"user.text","text":"hi","seq":3}', '{"event":"ack","seq":99999999999}',
+        '{"event":"user.interrupted"}', '{"event":"hello"}',
+    ]  # fmt: skip
+
+    def mangled() -> str | bytes:
+        text = bytearray(chance.choice(seeds).encode())
+        for _ in range(chance.randint(0, 3)):
+            text[chance.randrange(len(text))] = chance.randrange(256)
+        return bytes(text) if chance.random() < 0.3 else text.decode("utf-8", "replace")
+
+    async def attack(dial: Callable[[], Awaitable[ClientConnection]], first: str) -> None:
+        socket = await dial()
+        try:
+            if first:
+                await socket.send(first)
+            for _ in range(chance.randint(1, 20)):
+                await socket.send(mangled())
+        except (ConnectionClosed, ConnectionError):
+            pass
+        finally:
+            if chance.random() < 0.5:
+                socket.transport.abort()
+            await socket.close()
+
+    async def dial_call() -> ClientConnection:
+        return await connect(call, proxy=None)
+
+    async def dial_workers() -> ClientConnection:
+        return await workers(server)
+
+    async def storm(seconds: float) -> int:
+        until, count = time.monotonic() + seconds, 0
+        while time.monotonic() < until:
+            await asyncio.gather(
+                attack(dial_workers, json.dumps(REGISTER)), attack(dial_workers, ""),
+                attack(dial_call, ""), return_exceptions=True,
+            )  # fmt: skip
+            count += 3
+        return count
+
+    await storm(FUZZ_S / 2)
+    before = server.resident_kib()
+    assert await storm(FUZZ_S / 2) > 20
+    assert server.resident_kib() - before < 8_000
+    assert server.exit_code is None
+    assert "Traceback" not in server.text()
+    fresh = await server.begin()
+    async with TextChannel.connect(fresh["textUrl"], fresh["token"]) as channel:
+        assert await heard(channel) == "hello"
+
+    async def ready() -> bool:
+        async with server.http() as http:
+            return (await http.get("/readyz")).status_code == 200
+
+    await eventually(ready)
