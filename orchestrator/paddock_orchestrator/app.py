@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
 from paddock.protocol import control
@@ -112,7 +112,7 @@ def _add_health(app: FastAPI, orchestrator: Orchestrator) -> None:
         body = {"ready": ready, "reason": reason, "boot": orchestrator.dispatcher.boot}
         return JSONResponse(body, 200 if ready else 503)
 
-    @app.get("/metrics", tags=["health"])
+    @app.get("/metrics", tags=["health"], response_class=PlainTextResponse)
     async def metrics() -> Response:
         """Prometheus text format."""
         return Response(orchestrator.metrics.render(), media_type="text/plain; version=0.0.4")

@@ -94,6 +94,13 @@ class Journal:
     def unfollow(self, queue: "asyncio.Queue[EventRow | None]") -> None:
         self._followers.discard(queue)
 
+    def dismiss_followers(self) -> None:
+        """The server stops: those who follow are to come again."""
+        for queue in self._followers:
+            if not queue.full():
+                queue.put_nowait(None)
+        self._followers.clear()
+
     @property
     def healthy(self) -> bool:
         """Whether a start can be made durable now."""

@@ -117,15 +117,23 @@ class Keyring:
         return made
 
 
-async def first_organization(store: Store, keyring: Keyring) -> dict[str, str] | None:
-    """On an empty store: the organization `default` and a key of each scope, as texts by scope."""
+async def first_keys(store: Store, keyring: Keyring) -> dict[str, str] | None:
+    """On an empty store: a key of each scope for the organization `default`, texts by scope.
+
+    The organization itself is made by `found`, once the texts are safe: a crash in between must
+    not leave an organization whose keys nobody has.
+    """
     if await store.organizations():
         return None
-    await store.create_organization(Organization("default", "default", _now_ms()))
     texts = {}
     for scope in (Scope.PRIVATE, Scope.PUBLIC, Scope.RUNNER):
         _, texts[scope.value] = await keyring.create("default", f"first-{scope.value}", scope)
     return texts
+
+
+async def found(store: Store) -> None:
+    """Make the organization `default`."""
+    await store.create_organization(Organization("default", "default", _now_ms()))
 
 
 def _now_ms() -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import gc
 import logging
 import os
@@ -10,6 +11,7 @@ import signal
 import socket
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TextIO
 
 import uvicorn
 import uvloop
@@ -18,7 +20,7 @@ from paddock import logs
 from paddock.client.contexts import Context, ContextFile
 from paddock_orchestrator.app import App
 from paddock_orchestrator.journal import Journal
-from paddock_orchestrator.keyring import Keyring, first_organization
+from paddock_orchestrator.keyring import Keyring, first_keys, found
 from paddock_orchestrator.orchestrator import Orchestrator, now
 from paddock_orchestrator.recovery import reopen
 from paddock_orchestrator.settings import Settings
@@ -45,21 +47,38 @@ def serve(settings: Settings, env: Mapping[str, str]) -> None:
 
 async def _serve(settings: Settings, env: Mapping[str, str]) -> None:
     settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    alone = _alone(settings)
     listener = _listen(settings)
     port = listener.getsockname()[1]
     url = settings.public_url or f"http://{_reachable(settings.host)}:{port}"
-    settings = replace(settings, port=port, public_url=url)
+    settings = replace(settings, port=port)
     store = await Store.open(settings.database_url)
     try:
         keyring = Keyring(
             store, starts_per_s=settings.starts_per_s, starts_burst=settings.starts_burst
         )
         await keyring.load()
-        fresh = await _remember_keys(store, keyring, settings, env)
+        fresh = await _remember_keys(store, keyring, settings.context_name, url, env)
         orchestrator = await assemble(settings, store, fresh=fresh)
+        log.info("listening", extra={"url": url, "pid": os.getpid()})
         await _run(orchestrator, App(orchestrator, keyring), listener)
     finally:
         await store.close()
+        alone.close()
+
+
+def _alone(settings: Settings) -> TextIO:
+    """Hold the state directory for this process; the kernel lets go of it when we die."""
+    lock = open(settings.state_dir / ".lock", "w", encoding="ascii")  # noqa: SIM115
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise CannotStart(
+            f"another orchestrator runs on {settings.state_dir}; "
+            "stop it, or choose another directory with --state-dir"
+        ) from None
+    return lock
 
 
 async def assemble(settings: Settings, store: Store, *, fresh: bool) -> Orchestrator:
@@ -84,29 +103,30 @@ async def _secret(store: Store) -> bytes:
 
 
 async def _remember_keys(
-    store: Store, keyring: Keyring, settings: Settings, env: Mapping[str, str]
+    store: Store, keyring: Keyring, name: str, url: str, env: Mapping[str, str]
 ) -> bool:
     """Make the first organization's keys, and let this machine's command line find them.
 
     True when there was no organization before.
     """
-    texts = await first_organization(store, keyring)
+    texts = await first_keys(store, keyring)
     file = ContextFile.load(env)
-    known = file.contexts.get(settings.context_name)
+    known = file.contexts.get(name)
     if texts is None:
-        if known is not None and known.url != settings.public_url:
-            file.put(replace(known, url=settings.public_url), use=False)
+        if known is not None and known.url != url:
+            file.put(replace(known, url=url), use=False)
             file.save()
         return False
     context = Context(
-        name=settings.context_name,
-        url=settings.public_url,
+        name=name,
+        url=url,
         private_key=texts["private"],
         public_key=texts["public"],
         runner_key=texts["runner"],
     )
     file.put(context, use=True)
     file.save()
+    await found(store)
     log.info("first_keys_written", extra={"file": str(file.path)})
     return True
 
@@ -130,7 +150,6 @@ async def _run(orchestrator: Orchestrator, app: App, listener: socket.socket) ->
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     living = asyncio.create_task(orchestrator.run())
-    log.info("listening", extra={"url": orchestrator.base_url, "pid": os.getpid()})
     # What was made at start-up lives as long as the process: keep the collector off it.
     gc.collect()
     gc.freeze()

@@ -21,7 +21,16 @@ from paddock_orchestrator.recovery import closed_setting
 from paddock_orchestrator.settings import Settings
 from paddock_orchestrator.state import effects as fx
 from paddock_orchestrator.state.acks import Acks
-from paddock_orchestrator.state.book import Book, Declared, Instant, Pool, PoolKey, Runner, Session
+from paddock_orchestrator.state.book import (
+    Book,
+    Declared,
+    Instant,
+    Pool,
+    PoolKey,
+    Runner,
+    RunnerKey,
+    Session,
+)
 from paddock_orchestrator.state.machine import Dispatcher
 from paddock_orchestrator.store.errors import StoreError
 from paddock_orchestrator.tokens import Tokens
@@ -65,10 +74,10 @@ class Orchestrator:
             caller_ends=self._caller_ends,
             caller_grace_s=settings.caller_grace_s,
         )
-        self.base_url = settings.public_url.rstrip("/")
-        self.socket_url = "ws" + self.base_url.removeprefix("http")
+        self._public_socket_url = "ws" + settings.public_url.rstrip("/").removeprefix("http")
         self.stopping = False
         self._sockets: dict[int, Outbox] = {}
+        self._runner_urls: dict[RunnerKey, str] = {}
         self._socket_ids = 0
         self._starts: dict[str, asyncio.Future[Refused | None]] = {}
         self._durable: dict[str, asyncio.Future[None]] = {}
@@ -141,7 +150,17 @@ class Orchestrator:
         self._sockets[self._socket_ids] = outbox
         return self._socket_ids
 
-    def register(self, org: str, frame: control.Register, socket: int) -> Runner:
+    def socket_url(self, scope: Any) -> str:
+        """`ws(s)://host` by which this peer reaches us: as configured, else as it asked."""
+        if self.settings.public_url:
+            return self._public_socket_url
+        host = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"host"), "")
+        secure = scope.get("scheme") in ("https", "wss")
+        return f"{'wss' if secure else 'ws'}://{host or f'127.0.0.1:{self.settings.port}'}"
+
+    def register(self, org: str, frame: control.Register, socket: int, url: str) -> Runner:
+        """A runner registers over `socket`; it reaches us by `url`."""
+        self._runner_urls[(org, frame.worker_id)] = url
         runner, effects = self.dispatcher.register(org, frame, socket, now())
         self.apply(effects)
         return runner
@@ -234,7 +253,7 @@ class Orchestrator:
             job_id=session.job_id,
             call_id=session_id,
             agent_id=session.pool.agent.removesuffix("@dev"),
-            bridge_url=f"{self.socket_url}/v1/bridge/{session_id}",
+            bridge_url=f"{self._runner_urls.get(runner.key, '')}/v1/bridge/{session_id}",
             call_token=self.tokens.bridge(session_id, attempt),
             assign_id=session.job_id,
             deadline_ms=int(effect.timeout_s * 1000),
@@ -312,6 +331,9 @@ class Orchestrator:
 
     def _sweep(self) -> None:
         self.apply(self.dispatcher.sweep(now()))
+        if len(self._runner_urls) > 2 * len(self.book.runners) + 16:
+            known = self.book.runners
+            self._runner_urls = {k: v for k, v in self._runner_urls.items() if k in known}
 
     def _checkpoint(self) -> None:
         self.journal.checkpoint(self.book.dirty)
@@ -330,6 +352,7 @@ class Orchestrator:
         """Refuse new starts and tell every socket to come again. Sessions live on in runners."""
         self.stopping = True
         self._checkpoint()
+        self.journal.dismiss_followers()
         self.switchboard.close_all()
         for outbox in list(self._sockets.values()):
             outbox.close(closing.RESTART, "restart")

@@ -27,7 +27,7 @@ class Settings:
     database: str = ""
     """`sqlite:///path`; "" is a file in the state directory."""
     public_url: str = ""
-    """What runners and callers outside reach the server by; "" is the address it binds to."""
+    """What runners and callers reach the server by; "" is whatever each of them asked for."""
     context_name: str = "local"
     """Under which name this machine's command line finds the first keys."""
     max_body_bytes: int = 512 * 1024

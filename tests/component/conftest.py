@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+
 from fakes.processes import Process, RunnerProcess, Server
 
 StartRunner = Callable[..., Awaitable[RunnerProcess]]

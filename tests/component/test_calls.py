@@ -5,7 +5,6 @@ from pathlib import Path
 from component.conftest import StartRunner
 from fakes.processes import Server
 from fakes.waiting import eventually
-
 from paddock.client.text import AgentSay, TextChannel
 
 
@@ -36,12 +35,14 @@ async def test_a_call_starts_talks_and_ends_when_the_caller_hangs_up(
         await channel.hangup()
         await rest(channel)
         assert channel.ended is not None
-        assert ("completed", "hangup") == (channel.ended.reason, channel.ended.detail)
+        assert (channel.ended.reason, channel.ended.detail) == ("completed", "hangup")
     assert await server.ended(started["sessionId"]) == ("completed", "hangup")
     row = await server.session(started["sessionId"])
-    assert {"name": "Ada"} == row["data"]
-    assert ["session.started", "session.active", "session.ended"] == [
-        e["kind"] for e in row["events"]
+    assert row["data"] == {"name": "Ada"}
+    assert [e["kind"] for e in row["events"]] == [
+        "session.started",
+        "session.active",
+        "session.ended",
     ]
     await server.idle()
 
@@ -92,7 +93,8 @@ async def test_the_slot_of_a_call_is_taken_until_its_clean_up_is_over(
         await channel.hangup()
 
         async def ending() -> bool:
-            return (await server.session(started["sessionId"]))["state"] == "ending"
+            row = await server.session(started["sessionId"])
+            return bool(row["state"] == "ending")
 
         await eventually(ending)
         async with server.http("public") as http:

@@ -1,6 +1,7 @@
 """Whatever comes over its sockets, the orchestrator goes on serving everybody else."""
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -8,13 +9,13 @@ import time
 from collections.abc import Awaitable, Callable
 
 import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
 from component.conftest import StartRunner
 from component.test_calls import heard
 from fakes.processes import Server
 from fakes.waiting import eventually
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
-
 from paddock.client.text import TextChannel
 
 FUZZ_S = float(os.environ.get("PADDOCK_FUZZ_S", "5"))
@@ -36,10 +37,8 @@ def workers(server: Server, key: str = "runner") -> connect:
 
 async def closed(socket: ClientConnection) -> int:
     """The code that the orchestrator closes with."""
-    with pytest.raises(ConnectionClosed):
-        async with asyncio.timeout(5):
-            while True:
-                await socket.recv()
+    async with asyncio.timeout(5):
+        await socket.wait_closed()
     return socket.close_code or 0
 
 
@@ -111,10 +110,8 @@ async def test_a_caller_that_does_not_read_is_cut_off_and_its_call_goes_on(
             for _ in range(400):
                 await slow.send(text)
 
-        with pytest.raises((ConnectionClosed, TimeoutError, ConnectionError)):
-            async with asyncio.timeout(4):
-                await flood()
-                await slow.wait_closed()
+        with contextlib.suppress(ConnectionClosed, TimeoutError):
+            await asyncio.wait_for(flood(), 3)
         assert server.resident_kib() - before < 100_000
     other = await server.begin()
     async with TextChannel.connect(other["textUrl"], other["token"]) as channel:

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from component.conftest import StartRunner
 from fakes.processes import Server
 from fakes.waiting import eventually
@@ -35,9 +36,7 @@ async def test_every_refusal_has_one_shape(server: Server, run_agent: StartRunne
         refusal(await http.post(START, json={"createDailyRoom": True}), 400, "no_room_provider")
         refusal(await http.post(START, content=b"x" * 600_000), 413, "too_large")
         refusal(await http.post(START, content=_chunks(700_000)), 413, "too_large")
-        refusal(
-            await http.post(START, headers={"Idempotency-Key": "k" * 300}), 400, "bad_request"
-        )
+        refusal(await http.post(START, headers={"Idempotency-Key": "k" * 300}), 400, "bad_request")
         assert (await http.post(START)).status_code == 200
         full = await http.post(START)
         refusal(full, 429, "at_capacity")
@@ -67,7 +66,7 @@ async def test_a_key_that_asks_too_often_is_told_when_to_come_again(
     await run_agent()
     async with server.http("public") as http:
         answers = [await http.post(START) for _ in range(4)]
-    assert [200, 200] == [a.status_code for a in answers[:2]]
+    assert [a.status_code for a in answers[:2]] == [200, 200]
     refusal(answers[3], 429, "rate_limited")
     assert answers[3].headers["Retry-After"] == "1"
 
@@ -128,7 +127,7 @@ async def test_concurrent_starts_with_one_key_make_one_session(
         answers = await asyncio.gather(
             *(http.post(START, headers={"Idempotency-Key": "k"}) for _ in range(10))
         )
-    assert [200] * 10 == [a.status_code for a in answers]
+    assert [a.status_code for a in answers] == [200] * 10
     assert len({a.json()["sessionId"] for a in answers}) == 1
     assert len((await server.get("/v1/sessions"))["sessions"]) == 1
 
@@ -144,7 +143,7 @@ async def test_a_caller_who_leaves_while_it_waits_leaves_nothing_behind(server: 
         ]
 
         async def queued() -> bool:
-            return (await server.get("/v1/agents/desk"))["queued"] >= 1
+            return bool((await server.get("/v1/agents/desk"))["queued"] >= 1)
 
         await eventually(queued)
         for task in waiting:
@@ -188,12 +187,12 @@ async def test_another_organizations_sessions_and_keys_are_not_found(
         refusal(ending, 404, "unknown_session")
         refusal(await http.get("/v1/agents/desk"), 404, "unknown_agent")
         mine = await http.get("/v1/keys")
-        assert ["other"] == [k["name"] for k in mine.json()]
+        assert [k["name"] for k in mine.json()] == ["other"]
         async with server.http() as owner:
             theirs = (await owner.get("/v1/keys")).json()[0]["key_id"]
         refusal(await http.delete(f"/v1/keys/{theirs}"), 404, "unknown_key")
-        assert [] == (await http.get("/v1/sessions")).json()["sessions"]
-        assert [] == (await http.get("/v1/runners")).json()
+        assert (await http.get("/v1/sessions")).json()["sessions"] == []
+        assert (await http.get("/v1/runners")).json() == []
 
 
 async def _another_organization(server: Server) -> None:

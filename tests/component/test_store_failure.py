@@ -9,7 +9,6 @@ from component.test_calls import heard, rest
 from component.test_starting import START
 from fakes.processes import Server
 from fakes.waiting import eventually
-
 from paddock.client.text import TextChannel
 
 
@@ -38,7 +37,7 @@ async def test_while_nothing_can_be_recorded_starts_are_refused_and_calls_go_on(
         assert await heard(channel) == "hello"
         with locked(server):
             refused = await http.post(START)
-            assert (503, "store_unavailable") == (refused.status_code, refused.json()["reason"])
+            assert (refused.status_code, refused.json()["reason"]) == (503, "store_unavailable")
             assert int(refused.headers["Retry-After"]) >= 1
             at_once = await http.post(START)
             assert at_once.json()["reason"] == "store_unavailable"

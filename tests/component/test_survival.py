@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from component.conftest import StartRunner
 from component.test_calls import heard, rest
 from fakes.processes import RunnerProcess, Server
 from fakes.proxy import Proxy
 from fakes.waiting import eventually
-
 from paddock.client.text import TextChannel
 
 
@@ -60,7 +60,7 @@ async def test_what_ended_while_the_orchestrator_was_away_is_told_afterwards(
         await channel.say("bye")
 
         async def ending() -> bool:
-            return (await server.session(started["sessionId"]))["state"] == "ending"
+            return bool((await server.session(started["sessionId"]))["state"] == "ending")
 
         await eventually(ending)
         server.kill()
@@ -215,7 +215,7 @@ async def test_a_relayed_drain_ends_what_is_left_at_its_deadline(
             "/v1/internal/runners/r1/drain",
             json={"drain_epoch": 1, "mode": "drain", "deadline_in_s": 0.3},
         )
-        assert {"told": True} == answer.json()
+        assert answer.json() == {"told": True}
     reason, _ = await server.ended(started["sessionId"])
     assert reason == "drain_timeout"
 

@@ -5,7 +5,6 @@ from component.test_starting import START, refusal
 from fakes.processes import Server
 from fakes.v2_runner import V2Runner
 from fakes.waiting import eventually
-
 from paddock.client.text import TextChannel
 from paddock.protocol import bridge
 
@@ -26,8 +25,10 @@ async def test_a_v2_runner_takes_a_call_from_its_start_to_its_end(server: Server
             assert [bridge.AgentSay(text="hello", seq=1)] == await events(channel, 1)
             await channel.say("par", final=False)
             await channel.say("partial no more")
-            assert ["heard ", "partial no more", None] == [
-                getattr(e, "text", None) for e in await events(channel, 3)
+            assert [getattr(e, "text", None) for e in await events(channel, 3)] == [
+                "heard ",
+                "partial no more",
+                None,
             ]
             await channel.say("sentinels")
             assert [
@@ -42,9 +43,9 @@ async def test_a_v2_runner_takes_a_call_from_its_start_to_its_end(server: Server
             await rest(channel)
         assert await server.ended(started["sessionId"]) == ("completed", "sold")
         await server.idle()
-        assert ["partial no more", "sentinels", "bye"] == [e["text"] for e in runner.heard]
-        assert {"name": "Ada"} == runner.metadata[0]["data"]
-        assert [] == runner.complaints
+        assert [e["text"] for e in runner.heard] == ["partial no more", "sentinels", "bye"]
+        assert runner.metadata[0]["data"] == {"name": "Ada"}
+        assert runner.complaints == []
 
 
 async def test_what_a_caller_said_before_a_v2_agent_came_reaches_it_once(server: Server) -> None:
@@ -54,7 +55,7 @@ async def test_what_a_caller_said_before_a_v2_agent_came_reaches_it_once(server:
             await channel.say("early")
             await eventually(lambda: [e["text"] for e in runner.heard] == ["early"])
         assert await server.ended(started["sessionId"]) == ("completed", "hangup")
-        assert [] == runner.complaints
+        assert runner.complaints == []
 
 
 async def test_a_v2_runner_hears_of_an_end_by_the_close_of_its_bridge(server: Server) -> None:
@@ -67,7 +68,7 @@ async def test_a_v2_runner_hears_of_an_end_by_the_close_of_its_bridge(server: Se
         reason, _ = await server.ended(started["sessionId"])
         assert reason == "terminated"
         await server.idle()
-        assert [] == runner.complaints
+        assert runner.complaints == []
 
 
 async def test_a_start_that_no_runner_answers_is_refused_with_its_attempts(server: Server) -> None:
@@ -80,7 +81,7 @@ async def test_a_start_that_no_runner_answers_is_refused_with_its_attempts(serve
         assert {"desk#1a2b3c4d"} == {a["runner"] for a in body["attempts"]}
         assert silent.assigned
         rows = (await server.get("/v1/sessions"))["sessions"]
-        assert ["start_timeout"] == [r["end_reason"] for r in rows]
+        assert [r["end_reason"] for r in rows] == ["start_timeout"]
     async with V2Runner(server.url, server.keys["runner"]), server.http("public") as http:
         retried = await http.post(START, headers=headers)
         assert retried.status_code == 200, retried.text

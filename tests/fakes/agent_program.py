@@ -11,16 +11,19 @@ from pathlib import Path
 from paddock import AgentRunner, CallContext
 
 
+def note(path: Path, text: str) -> None:
+    with path.open("a") as file:
+        file.write(f"{text}\n")
+
+
 async def entrypoint(ctx: CallContext) -> None:
-    data = ctx.data if isinstance(ctx.data, dict) else {}
+    data = ctx.data
     if "entered" in data:
-        with Path(data["entered"]).open("a") as file:
-            file.write(f"{ctx.session_id}\n")
+        note(Path(data["entered"]), ctx.session_id)
     if data.get("crash"):
         raise RuntimeError("the agent is broken")
     session = ctx.session
 
-    @session.on("user_turn")
     async def heard(text: str) -> None:
         if text == "bye":
             ending = asyncio.create_task(session.end("sold"))
@@ -31,6 +34,7 @@ async def entrypoint(ctx: CallContext) -> None:
         else:
             await session.say(f"heard {text}")
 
+    session.on("user_turn")(heard)
     if data.get("greet", True):
         await session.say("hello")
     await session.run()

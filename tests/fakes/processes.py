@@ -1,6 +1,5 @@
 """The orchestrator and runners as real processes, on ports the system chooses."""
 
-import asyncio
 import json
 import os
 import signal
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
 from fakes.waiting import eventually
 
 _ORCHESTRATOR = "from paddock_orchestrator.cli import orchestrator; orchestrator()"
@@ -71,8 +71,7 @@ class Process:
             lambda: None if self.exit_code is None else (self.exit_code,), within_s=within_s,
             what=f"exit of {self.log.name}",
         )  # fmt: skip
-        assert code is not None
-        return code[0]
+        return int(code[0])
 
     def text(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
@@ -97,7 +96,8 @@ class Server(Process):
         before = len(self.text())
         command = [
             sys.executable, "-c", _ORCHESTRATOR, "--port", str(self.port), "--state-dir",
-            str(self.directory / "state"), "--log-format", "json", *self.options,
+            str(self.directory / "state"), "--log-format", "json", "--public-url", self.url,
+            *self.options,
         ]  # fmt: skip
         self.spawn(command, {"PADDOCK_CONTEXTS": str(self.contexts)})
         await eventually(lambda: self._listening(before), within_s=20, what="listening")
@@ -169,7 +169,7 @@ class Server(Process):
 
         async def nothing() -> bool:
             found = await self.get(f"/v1/agents/{agent}")
-            return found["in_flight"] == 0 and found["queued"] == 0
+            return bool(found["in_flight"] == 0 and found["queued"] == 0)
 
         await eventually(nothing, within_s=within_s, what="an idle pool")
 

@@ -30,6 +30,8 @@ class SimRunner(Protocol):
     capacity: int
     wire: Wire | None
     jobs: dict[str, Job]
+    left: bool
+    """It said good-bye."""
 
     def connect(self, wire: Wire) -> None: ...
     def receive(self, frame: object, now: float) -> None: ...

@@ -92,7 +92,11 @@ class V2Runner:
     async def _beat(self, socket: ClientConnection) -> None:
         with contextlib.suppress(ConnectionClosed):
             while True:
-                beat = {"type": "heartbeat", "active_jobs": self.calls, "worker_id": "desk#1a2b3c4d"}
+                beat = {
+                    "type": "heartbeat",
+                    "active_jobs": self.calls,
+                    "worker_id": "desk#1a2b3c4d",
+                }
                 await socket.send(json.dumps(beat))
                 await asyncio.sleep(0.2)
 

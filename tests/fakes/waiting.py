@@ -3,15 +3,13 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
-T = TypeVar("T")
+from typing import Any
 
 
 async def eventually(
-    condition: Callable[[], T | Awaitable[T]], *, within_s: float = 10.0, what: str = ""
-) -> T:
-    """The first truthy result of `condition`, asked again until the deadline."""
+    condition: Callable[[], Any], *, within_s: float = 10.0, what: str = ""
+) -> Any:
+    """The first truthy result of `condition`, awaited if it can be, until the deadline."""
     until = time.monotonic() + within_s
     while True:
         result = condition()

@@ -6,8 +6,12 @@
 import json
 import sys
 from collections.abc import Iterator
+from functools import cache
 from typing import cast
 
+from pydantic import BaseModel
+
+from paddock_operator.model.base import Part
 from paddock_operator.model.manifest import API_VERSION, KIND
 from paddock_operator.model.rules import RULES
 from paddock_operator.model.schema import Node, json_schema
@@ -20,7 +24,7 @@ This page is generated. Change the model in `operator/paddock_operator/model`, t
 
 A manifest declares the pool of runners of one agent. `paddock up -f FILE` runs it on one machine;
 `paddock validate -f FILE` checks it without running anything, and `paddock validate --schema`
-prints the same schema as JSON for an editor. `apiVersion` is `{API_VERSION}`, `kind` is `{KIND}`.
+prints the fields as a JSON Schema for an editor.
 
 The smallest one that `paddock up` runs:
 
@@ -53,7 +57,8 @@ _LOCAL = """\
   `--env-file FILE`.
 * `$(NAME)` in `command`, `args` and `env` is replaced as Kubernetes does; `$$` is a dollar sign.
 * `workingDir` is taken relative to the manifest's folder.
-* Probes, ports, resources and volumes are not used; `paddock up` says so once.
+* Probes, ports, resources and volume mounts are not used, nor is any container but the first;
+  `paddock up` says so when it starts.
 """
 
 _KINDS = {
@@ -63,9 +68,8 @@ _KINDS = {
     "boolean": "true or false",
     "array": "list",
     "object": "object",
-    "null": "null",
 }
-_NAMES = {
+_PATTERNS = {
     "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "lower-case letters, digits, inner hyphens",
     "^(100|[1-9]?[0-9])%$": "a percentage",
 }
@@ -75,29 +79,31 @@ def markdown() -> str:
     """The whole page."""
     schema = json_schema()
     parts = [_INTRO, "## Fields\n"]
-    parts += [_section(path, node, schema) for path, node in _objects(schema, schema, "")]
+    parts += [_section(path, kind, schema) for path, kind in _objects(KIND, schema, "")]
     parts += [_rules(), _LOCAL]
     return "\n".join(parts)
 
 
-def _objects(node: Node, whole: Node, path: str) -> Iterator[tuple[str, Node]]:
-    """Every declared object, outermost first, with its dotted path."""
-    if _properties(node):
-        yield path, node
-    for name, field in _properties(node).items():
-        below, suffix = _target(field, whole)
-        yield from _objects(below, whole, f"{path}.{name}{suffix}".lstrip("."))
+def _objects(kind: str, whole: Node, path: str) -> Iterator[tuple[str, str]]:
+    """Every declared object, outermost first: its dotted path and the name of its kind."""
+    yield path, kind
+    for name, field in _properties(_node(kind, whole)).items():
+        below, suffix = _target(field)
+        if below:
+            yield from _objects(below, whole, f"{path}.{name}{suffix}".lstrip("."))
 
 
-def _section(path: str, node: Node, whole: Node) -> str:
+def _section(path: str, kind: str, whole: Node) -> str:
+    node = _node(kind, whole)
     required = cast("list[str]", node.get("required", []))
     lines = [f"### {f'`{path}`' if path else 'The object'}\n"]
-    if path and "description" in node:
+    if path:
         lines.append(f"{_sentence(node)}\n")
     lines += ["| field | value | default | meaning |", "|---|---|---|---|"]
     for name, field in _properties(node).items():
         default = "required" if name in required else _default(field)
-        cells = (f"`{name}`", _kind(field, whole), default, str(field.get("description", "")))
+        field = {**field, **_floor(kind, name)}
+        cells = (f"`{name}`", _kind(field), default, _meaning(field, whole))
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     if node.get("additionalProperties") is True:
         lines.append("\nOther fields are kept as they are.")
@@ -105,19 +111,28 @@ def _section(path: str, node: Node, whole: Node) -> str:
 
 
 def _sentence(node: Node) -> str:
-    return str(node["description"]).split("\n\n")[0].replace("\n", " ")
+    return str(node.get("description", "")).split("\n\n")[0].replace("\n", " ")
+
+
+def _meaning(field: Node, whole: Node) -> str:
+    """The field's description, which the schema leaves out where it is its object's, too."""
+    kind, _ = _target(field)
+    return _sentence(field if "description" in field or not kind else _node(kind, whole))
 
 
 def _default(field: Node) -> str:
+    if "default" not in field and field.get("type") == "object":
+        return "`{}`"
     if "default" not in field or field["default"] is None:
         return "none"
     return f"`{json.dumps(field['default'])}`"
 
 
-def _kind(field: Node, whole: Node) -> str:
+def _kind(field: Node) -> str:
     choices = [c for c in cast("list[Node]", field.get("anyOf", [])) if c.get("type") != "null"]
     if choices:
-        return " or ".join(_kind({**choice, "default": None}, whole) for choice in choices)
+        outer: Node = {k: field[k] for k in ("pattern", "maxLength") if k in field}
+        return " or ".join(_kind({**outer, **choice}) for choice in choices)
     if "$ref" in field:
         return "object, below"
     if "const" in field:
@@ -125,22 +140,22 @@ def _kind(field: Node, whole: Node) -> str:
     if "enum" in field:
         return ", ".join(f"`{word}`" for word in cast("list[str]", field["enum"]))
     kind = str(field.get("type", "anything"))
-    bounds = _bounds(field)
     shown = _KINDS.get(kind, kind)
     if kind == "array" and "$ref" in cast("Node", field.get("items", {})):
         shown = "list of objects, below"
+    bounds = _bounds(field)
     return f"{shown}, {bounds}" if bounds else shown
 
 
 def _bounds(field: Node) -> str:
-    low = field.get("minimum", field.get("exclusiveMinimum"))
-    high = field.get("maximum")
+    low, above, high = (field.get(bound) for bound in ("minimum", "exclusiveMinimum", "maximum"))
     words = []
-    if low is not None:
-        over = "above" if "exclusiveMinimum" in field else "at least"
-        words.append(f"{low} to {high}" if high is not None and over != "above" else f"{over} {low}")
-    if high is not None and (low is None or "exclusiveMinimum" in field):
-        words.append(f"at most {high}")
+    if low is not None and high is not None:
+        words.append(f"{low} to {high}")
+    else:
+        words += [f"at least {low}"] if low is not None else []
+        words += [f"above {above}"] if above is not None else []
+        words += [f"at most {high}"] if high is not None else []
     if "maxLength" in field:
         words.append(f"at most {field['maxLength']} characters")
     if "minItems" in field:
@@ -149,8 +164,28 @@ def _bounds(field: Node) -> str:
         words.append(f"at most {field['maxItems']}")
     if "pattern" in field:
         pattern = str(field["pattern"])
-        words.append(_NAMES.get(pattern, f"`{pattern}`"))
+        words.append(_PATTERNS.get(pattern, f"`{pattern}`"))
     return ", ".join(words)
+
+
+def _floor(kind: str, name: str) -> Node:
+    """The field's real minimum: of two, the schema states the first, and both are checked."""
+    model = _models()[kind]
+    metadata = next(f.metadata for f in model.model_fields.values() if f.alias == name)
+    floors = [floor for each in metadata if (floor := getattr(each, "ge", None)) is not None]
+    return {"minimum": max(floors)} if floors else {}
+
+
+@cache
+def _models() -> dict[str, type[BaseModel]]:
+    """The parts of a manifest by the name they have in the schema."""
+    found: dict[str, type[BaseModel]] = {}
+    waiting: list[type[BaseModel]] = [Part]
+    while waiting:
+        model = waiting.pop()
+        found[model.__name__] = model
+        waiting += model.__subclasses__()
+    return found
 
 
 def _rules() -> str:
@@ -172,19 +207,18 @@ def _properties(node: Node) -> dict[str, Node]:
     return cast("dict[str, Node]", node.get("properties", {}))
 
 
-def _target(field: Node, whole: Node) -> tuple[Node, str]:
-    """The object that a field leads to, through a reference, an option or a list."""
+def _target(field: Node) -> tuple[str, str]:
+    """The kind of object that a field leads to, "" for none, and `[]` if through a list."""
     for choice in cast("list[Node]", field.get("anyOf", [])):
         if "$ref" in choice:
-            return _target(choice, whole)
+            return _target(choice)
     if field.get("type") == "array":
-        below, _ = _target(cast("Node", field.get("items", {})), whole)
-        return below, "[]"
-    reference = field.get("$ref")
-    if not isinstance(reference, str):
-        return {}, ""
-    definitions = cast("dict[str, Node]", whole["$defs"])
-    return definitions[reference.rpartition("/")[2]], ""
+        return _target(cast("Node", field.get("items", {})))[0], "[]"
+    return str(field.get("$ref", "")).rpartition("/")[2], ""
+
+
+def _node(kind: str, whole: Node) -> Node:
+    return whole if kind == KIND else cast("dict[str, Node]", whole["$defs"])[kind]
 
 
 if __name__ == "__main__":

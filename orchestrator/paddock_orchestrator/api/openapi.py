@@ -16,6 +16,25 @@ _ERROR = {
     },
 }
 
+
+def _errors(texts: dict[int, str]) -> dict[str, Any]:
+    content = {"application/json": {"schema": _ERROR}}
+    return {
+        str(status): {"description": text, "content": content} for status, text in texts.items()
+    }
+
+
+_MANAGEMENT_ERRORS = _errors(
+    {
+        400: "The request is not what the protocol allows",
+        401: "Bad key",
+        403: "The key may not do this",
+        404: "Unknown, or another organization's",
+        422: "The request does not fit",
+        503: "No record can be read or written now",
+    }
+)
+
 _START = {
     "tags": ["starting"],
     "summary": "Start a session",
@@ -72,12 +91,8 @@ _START = {
                 }
             },
         },
-        **{
-            str(status): {
-                "description": text,
-                "content": {"application/json": {"schema": _ERROR}},
-            }
-            for status, text in {
+        **_errors(
+            {
                 400: "The body does not fit",
                 401: "Bad key",
                 403: "The key may not do this",
@@ -88,18 +103,23 @@ _START = {
                 429: "At capacity, queue full or rate limited",
                 503: "No runners, recovering, draining, or no record can be written",
                 504: "No runner took it; `attempts` says why",
-            }.items()
-        },
+            }
+        ),
     },
 }
 
 
 def add_hot_paths(app: FastAPI) -> None:
-    """Put the raw-ASGI endpoints and the bearer scheme into the application's OpenAPI."""
+    """Put the raw-ASGI endpoints, the bearer scheme and the errors into the OpenAPI."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         schema = generate()
+        for path, operations in schema["paths"].items():
+            if path.startswith("/v1/"):
+                for operation in operations.values():
+                    operation["responses"].update(_MANAGEMENT_ERRORS)
+                    operation["security"] = [{"key": []}]
         schema["paths"].setdefault("/v1/public/{agent}/start", {"post": _START})
         components = schema.setdefault("components", {})
         components.setdefault("securitySchemes", {})["key"] = {"type": "http", "scheme": "bearer"}

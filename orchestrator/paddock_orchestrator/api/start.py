@@ -88,7 +88,7 @@ class Start:
         if isinstance(outcome, Refused):
             await answer_error(send, refusal(outcome))
             return
-        await self._answer(send, agent, outcome)
+        await self._answer(scope, send, agent, outcome)
 
     def _admitted(self, scope: Any, agent: str) -> Grant:
         grant = self._keyring.find(bearer(scope))
@@ -234,12 +234,12 @@ class Start:
         if pending is None or pending.callers == 1:
             self._orchestrator.caller_left(session.session_id)
 
-    async def _answer(self, send: SendMessage, agent: str, started: _Started) -> None:
+    async def _answer(self, scope: Any, send: SendMessage, agent: str, started: _Started) -> None:
         orchestrator = self._orchestrator
         token = orchestrator.tokens.text(started.session_id)
         body = (
             f'{{"sessionId":"{started.session_id}","agent":"{agent}","token":"{token}",'
-            f'"textUrl":"{orchestrator.socket_url}/v1/sessions/{started.session_id}/text"}}'
+            f'"textUrl":"{orchestrator.socket_url(scope)}/v1/sessions/{started.session_id}/text"}}'
         ).encode()
         headers = ((b"idempotent-replayed", b"true"),) if started.replayed else ()
         if log.isEnabledFor(logging.INFO):

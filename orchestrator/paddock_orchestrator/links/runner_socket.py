@@ -40,7 +40,7 @@ class RunnerSocket:
         runner: Runner | None = None
         try:
             async with asyncio.timeout(REGISTER_TIMEOUT_S):
-                runner = self._registered(await received(receive), grant, socket)
+                runner = self._registered(await received(receive), grant, socket, scope)
             while (text := await received(receive)) is not None:
                 frame = control.from_runner.parse(text)
                 if isinstance(frame, Unknown):
@@ -60,7 +60,7 @@ class RunnerSocket:
             if not outbox.closed:
                 outbox.dropped()
 
-    def _registered(self, text: str | None, grant: Grant, socket: int) -> Runner:
+    def _registered(self, text: str | None, grant: Grant, socket: int, scope: Any) -> Runner:
         if text is None:
             raise ConnectionError
         frame = control.from_runner.parse(text)
@@ -75,4 +75,5 @@ class RunnerSocket:
         if not grant.reaches(agent):
             raise ProtocolError("pool", frame.pool, "an agent this key may run")
         log.info("runner_registered", extra={"runner": frame.worker_id, "agent": frame.pool})
-        return self._orchestrator.register(grant.org, frame, socket)
+        url = self._orchestrator.socket_url(scope)
+        return self._orchestrator.register(grant.org, frame, socket, url)

@@ -258,7 +258,7 @@ def declare(book: Book, key: PoolKey, declared: Declared, now: Instant) -> Pool:
         pool.declared = declared
         for runner in pool.runners.values():
             refresh(book, runner, now)
-    if (declared.desired, declared.reason) != (previous.desired, previous.reason):
+    if declared.desired != previous.desired:
         book.effects.append(
             Note(
                 pool.org,

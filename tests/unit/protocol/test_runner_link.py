@@ -86,7 +86,7 @@ def test_permits_bound_the_starts_of_a_minute_and_say_when_the_next_is_due() -> 
     made = link(permits=1)
     made.receive(assign(1), 0.0)
     refused = ack(made.receive(assign(2), 20.0))
-    assert ("start_rate", 40_001) == (refused.reason, refused.retry_after_ms)
+    assert (refused.reason, refused.retry_after_ms) == ("start_rate", 40_001)
     assert ack(made.receive(assign(3), 60.0)).accepted
 
 
@@ -117,7 +117,7 @@ def test_no_serve_calls_a_signal_off() -> None:
     made = link()
     made.leaving = True
     outputs = made.receive(control.Serve(drain_epoch=3), 0.0)
-    assert [Mode.DRAIN] == [r.mode for r in replies(outputs, control.DrainReport)]
+    assert [r.mode for r in replies(outputs, control.DrainReport)] == [Mode.DRAIN]
     assert not [o for o in outputs if isinstance(o, DrainChanged)]
 
 
@@ -126,7 +126,7 @@ def test_an_ended_session_is_listed_until_its_event_is_acknowledged() -> None:
     made.receive(assign(), 0.0)
     (event,) = replies(made.ended("s1.1", "completed", "", 0), control.SessionEvent)
     listed = made.registration(CAPABILITIES).sessions
-    assert [("s1", 1, SessionState.ENDED)] == [(h.session_id, h.attempt, h.state) for h in listed]
+    assert [(h.session_id, h.attempt, h.state) for h in listed] == [("s1", 1, SessionState.ENDED)]
     assert [event] == replies(welcome(made), control.SessionEvent)
     made.receive(control.EventsAck(seq=event.seq), 0.0)
     assert not made.registration(CAPABILITIES).sessions
@@ -141,8 +141,8 @@ def test_events_while_the_socket_is_away_go_out_after_the_next_welcome_in_order(
     made.ending("s1.1", 0)
     made.ended("s1.1", "error", "x" * 900, 0)
     events = replies(welcome(made), control.SessionEvent)
-    assert ["active", "ending", "ended"] == [e.kind for e in events]
-    assert [1, 2, 3] == [e.seq for e in events]
+    assert [e.kind for e in events] == ["active", "ending", "ended"]
+    assert [e.seq for e in events] == [1, 2, 3]
     assert len(events[-1].detail) == 500
 
 
@@ -151,7 +151,7 @@ def test_live_sessions_are_listed_with_their_state_and_attempt() -> None:
     made.receive(assign(1, attempt=2), 0.0)
     made.active("s1.2", 0)
     (listed,) = made.registration(CAPABILITIES).sessions
-    assert ("s1", 2, SessionState.ACTIVE) == (listed.session_id, listed.attempt, listed.state)
+    assert (listed.session_id, listed.attempt, listed.state) == ("s1", 2, SessionState.ACTIVE)
 
 
 def test_the_last_end_of_a_draining_runner_is_reported_at_once() -> None:
@@ -159,7 +159,7 @@ def test_the_last_end_of_a_draining_runner_is_reported_at_once() -> None:
     made.receive(assign(), 0.0)
     made.receive(control.Drain(drain_epoch=1), 0.0)
     outputs = made.ended("s1.1", "completed", "", 0)
-    assert [0] == [r.booked for r in replies(outputs, control.DrainReport)]
+    assert [r.booked for r in replies(outputs, control.DrainReport)] == [0]
 
 
 def test_a_verb_finds_the_job_of_its_session_or_says_that_it_is_gone() -> None:

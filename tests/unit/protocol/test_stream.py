@@ -60,7 +60,7 @@ def test_an_older_acknowledgement_changes_nothing() -> None:
         sent(outgoing, text)
     outgoing.acknowledge(2)
     outgoing.acknowledge(1)
-    assert ["c"] == [f.text for f in outgoing.unacknowledged()]
+    assert [f.text for f in outgoing.unacknowledged()] == ["c"]
     assert len(outgoing) == 1
 
 
@@ -76,4 +76,4 @@ def test_acknowledgements_are_due_every_so_many_frames() -> None:
     for seq in range(1, 7):
         incoming.accept(seq)
         due.append(incoming.ack_due(3))
-    assert [None, None, 3, None, None, 6] == due
+    assert due == [None, None, 3, None, None, 6]

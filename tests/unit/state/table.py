@@ -44,7 +44,9 @@ class Table:
     ) -> tuple[Runner, list[fx.Effect]]:
         """Register on a new socket."""
         self.sockets += 1
-        options = {} if v2 else {"features": list(features.ALL), "instance": instance}
+        options: dict[str, Any] = (
+            {} if v2 else {"features": list(features.ALL), "instance": instance}
+        )
         frame = control.Register(
             worker_id=name,
             pool="desk",

@@ -123,9 +123,11 @@ def test_three_refusals_are_the_end_of_it_and_name_the_runners() -> None:
         effects = table.ack(session, accepted=False, reason="internal")
     answer = only(effects, fx.Answer)[0]
     assert answer.refused.reason is Reason.START_TIMEOUT
-    assert [
-        (a.runner_id, a.reason) for a in answer.refused.attempts
-    ] == [("a", "internal"), ("b", "internal"), ("c", "internal")]
+    assert [(a.runner_id, a.reason) for a in answer.refused.attempts] == [
+        ("a", "internal"),
+        ("b", "internal"),
+        ("c", "internal"),
+    ]
 
 
 def test_a_refused_start_leaves_no_open_record() -> None:

@@ -1,0 +1,26 @@
+"""The manifest's reference page is the one that the model writes."""
+
+from pathlib import Path
+
+from paddock_operator.model.reference import markdown
+from paddock_operator.model.rules import RULES
+from paddock_operator.model.schema import homes_of
+
+PAGE = Path(__file__).parents[3] / "docs" / "manifest.md"
+
+
+def test_page_is_what_the_model_writes() -> None:
+    """Write it anew with `python -m paddock_operator.model.reference > docs/manifest.md`."""
+    assert markdown() == PAGE.read_text()
+
+
+def test_page_has_every_rule() -> None:
+    page = markdown()
+
+    assert [] == [rule.name for rule in RULES if f"`{rule.name}`" not in page]
+
+
+def test_page_states_the_bound_that_is_checked() -> None:
+    """Where a field narrows its type's bound, the narrower one."""
+    assert ["spec.scaling.maxRunners"] == homes_of("maxRunners")
+    assert "| `maxRunners` | whole number, 1 to 100000 |" in markdown()

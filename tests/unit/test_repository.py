@@ -1,0 +1,43 @@
+"""What must hold of the tree as a whole."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("runner", "orchestrator", "operator")
+PACKAGES = (
+    "runner/paddock",
+    "orchestrator/paddock_orchestrator",
+    "operator/paddock_operator",
+)
+LONGEST = 600
+
+
+def python_files() -> list[Path]:
+    roots = (*FOLDERS, "tests", "examples")
+    return sorted(path for root in roots for path in (ROOT / root).rglob("*.py"))
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_folders_of_packages_are_no_packages(folder: str) -> None:
+    """A package called `operator` in the working directory would hide the standard library's."""
+    assert not (ROOT / folder / "__init__.py").exists()
+
+
+def test_no_test_folder_is_called_operator() -> None:
+    assert [] == [path for path in (ROOT / "tests").rglob("operator") if path.is_dir()]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_public_packages_are_typed(package: str) -> None:
+    assert (ROOT / package / "__init__.py").is_file()
+    assert (ROOT / package / "py.typed").is_file()
+
+
+def test_no_python_file_is_too_long() -> None:
+    """One reason to change per module; a file that grows beyond this has several."""
+    lengths = {path: len(path.read_text().splitlines()) for path in python_files()}
+
+    assert lengths
+    assert {} == {path: length for path, length in lengths.items() if length > LONGEST}
