@@ -1,7 +1,6 @@
 """Writes down what happens to sessions, and tells those who follow, once it is durable."""
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,11 +8,9 @@ from dataclasses import dataclass
 import msgspec
 
 from paddock_orchestrator.state.book import PUBLIC_STATE, Instant, Session
-from paddock_orchestrator.store.errors import StoreError
 from paddock_orchestrator.store.records import EventRow, SessionChange, SessionRow
+from paddock_orchestrator.store.seen import SeenKeys
 from paddock_orchestrator.store.store import Store
-
-log = logging.getLogger("paddock.journal")
 
 _MAX_UNSAVED = 100_000
 _encode = msgspec.json.Encoder().encode
@@ -31,15 +28,24 @@ class _Unsaved:
 class Journal:
     """The one writer of session rows and events. Never blocks, never raises into dispatch."""
 
-    def __init__(self, store: Store, *, last_event_id: int) -> None:
+    def __init__(self, store: Store, *, last_event_id: int, seen: SeenKeys) -> None:
         self.store = store
+        self._seen = seen
         self._event_id = last_event_id
         self._followers: set[asyncio.Queue[EventRow | None]] = set()
         self._unsaved: deque[_Unsaved] = deque()
 
     def started(self, session: Session) -> asyncio.Future[None]:
         """Record the session with its present runner; done when durable."""
+        if session.idempotency_key is not None:
+            self._seen.add(session.pool.org, session.pool.agent, session.idempotency_key)
         return self.store.record_started(_row(session))
+
+    async def used(self, org: str, agent: str, key: str) -> SessionRow | None:
+        """The session that was started with this idempotency key, if one was."""
+        if not self._seen.may_have(org, agent, key):
+            return None
+        return await self.store.find_idempotent(org, agent, key)
 
     def ended(self, session: Session, now: Instant, done: Callable[[], None] | None = None) -> None:
         """Record the end; `done` is called once it is durable."""
@@ -64,11 +70,12 @@ class Journal:
 
     def checkpoint(self, sessions: set[Session]) -> None:
         """Write what changed about sessions that go on."""
-        while self._unsaved and self.store.health().ok:
-            self._save(self._unsaved.popleft())
+        if self.healthy:
+            for _ in range(len(self._unsaved)):
+                self._save(self._unsaved.popleft())
         for session in sessions:
             session.dirty = False
-            self._quietly(self.store.record_changed(_change(session, PUBLIC_STATE[session.stage])))
+            self.store.change_soon(_change(session, PUBLIC_STATE[session.stage]))
         sessions.clear()
 
     def note(
@@ -82,8 +89,7 @@ class Journal:
     ) -> None:
         """A line of history. May be lost if the store cannot write."""
         event = self._event(org, kind, agent, session_id, data, now)
-        saving = self.store.append_events((event,))
-        saving.add_done_callback(lambda f: self._published(f, (event,)))
+        self.store.append_soon((event,), on_commit=lambda: self._publish((event,)))
 
     def follow(self) -> "asyncio.Queue[EventRow | None]":
         """Every event from now on, once durable. None in the queue: too slow, resume by id."""
@@ -123,27 +129,22 @@ class Journal:
         return EventRow(self._event_id, org, now.wall_ms, kind, agent, session_id, _encode(data))
 
     def _save(self, item: _Unsaved) -> None:
-        if isinstance(item.record, SessionRow):
-            saving = self.store.record_started(item.record, item.events)
-        else:
-            saving = self.store.record_changed(item.record, item.events)
-
-        def saved(future: asyncio.Future[None]) -> None:
-            if future.cancelled():
-                return
-            if future.exception() is not None:
-                if len(self._unsaved) < _MAX_UNSAVED:
-                    self._unsaved.append(item)
-                return
+        def saved() -> None:
             if item.done is not None:
                 item.done()
-            self._published(future, item.events)
+            self._publish(item.events)
 
-        saving.add_done_callback(saved)
+        def failed(_: Exception) -> None:
+            if len(self._unsaved) < _MAX_UNSAVED:
+                self._unsaved.append(item)
 
-    def _published(self, future: asyncio.Future[None], events: tuple[EventRow, ...]) -> None:
-        if future.cancelled() or future.exception() is not None:
-            return
+        store, record = self.store, item.record
+        if isinstance(record, SessionRow):
+            store.put_soon(record, item.events, on_commit=saved, on_failure=failed)
+        else:
+            store.change_soon(record, item.events, on_commit=saved, on_failure=failed)
+
+    def _publish(self, events: tuple[EventRow, ...]) -> None:
         for queue in list(self._followers):
             for event in events:
                 try:
@@ -153,14 +154,6 @@ class Journal:
                     queue.get_nowait()
                     queue.put_nowait(None)
                     break
-
-    @staticmethod
-    def _quietly(future: asyncio.Future[None]) -> None:
-        def seen(done: asyncio.Future[None]) -> None:
-            if not done.cancelled() and isinstance(done.exception(), StoreError):
-                log.debug("checkpoint_failed")
-
-        future.add_done_callback(seen)
 
 
 def _row(session: Session) -> SessionRow:

@@ -61,7 +61,11 @@ async def _serve(settings: Settings, env: Mapping[str, str]) -> None:
         fresh = await _remember_keys(store, keyring, settings.context_name, url, env)
         orchestrator = await assemble(settings, store, fresh=fresh)
         log.info("listening", extra={"url": url, "pid": os.getpid()})
-        await _run(orchestrator, App(orchestrator, keyring), listener)
+        lines = logs.buffer(asyncio.get_running_loop())
+        try:
+            await _run(orchestrator, App(orchestrator, keyring), listener)
+        finally:
+            lines.drain()
     finally:
         await store.close()
         alone.close()
@@ -87,7 +91,8 @@ async def assemble(settings: Settings, store: Store, *, fresh: bool) -> Orchestr
     Over a `fresh` store nothing was live, so no runner is waited for.
     """
     dispatcher = Dispatcher(settings.limits, boot=secrets.token_hex(8))
-    journal = Journal(store, last_event_id=await store.last_event_id())
+    last_event_id, seen = await store.last_event_id(), await store.seen_keys()
+    journal = Journal(store, last_event_id=last_event_id, seen=seen)
     orchestrator = Orchestrator(settings, dispatcher, journal, Tokens(await _secret(store)))
     if not fresh:
         orchestrator.apply(await reopen(store, dispatcher, now()))

@@ -38,6 +38,8 @@ from paddock_orchestrator.tokens import Tokens
 log = logging.getLogger("paddock.orchestrator")
 
 SWEEP_S = 1.0
+ACK_S = 0.02
+"""How long an acknowledgement of events may wait for the next one."""
 IDEMPOTENCY_MS = 24 * 3_600_000
 """How long a repeated `Idempotency-Key` finds the session it started."""
 QUEUE_PUSH_S = 0.25
@@ -85,6 +87,7 @@ class Orchestrator:
         self._alarm_at = float("inf")
         self._queues_changed: set[PoolKey] = set()
         self._wakers: set[asyncio.Event] = set()
+        self._acks_due: dict[Runner, tuple[Acks, int]] = {}
         self._carry: dict[type, Callable[[Any], None]] = {
             fx.Send: self._send,
             fx.CloseSocket: self._close_socket,
@@ -291,8 +294,18 @@ class Orchestrator:
         self._acknowledge(runner, acks, acks.heard(effect.seq, durable=True))
 
     def _acknowledge(self, runner: Runner, acks: Acks, seq: int) -> None:
-        if runner.speaks_events and runner.acks is acks:
-            self._tell(runner, control.EventsAck(seq=seq))
+        """Acknowledge soon: acknowledgements are cumulative, so one can stand for many."""
+        if not runner.speaks_events or runner.acks is not acks:
+            return
+        if not self._acks_due:
+            asyncio.get_running_loop().call_later(ACK_S, self._send_acks)
+        self._acks_due[runner] = (acks, seq)
+
+    def _send_acks(self) -> None:
+        due, self._acks_due = self._acks_due, {}
+        for runner, (acks, seq) in due.items():
+            if runner.acks is acks:
+                self._tell(runner, control.EventsAck(seq=seq))
 
     def _queue_changed(self, effect: fx.QueueChanged) -> None:
         self._queues_changed.add(effect.pool_key)

@@ -1,11 +1,13 @@
 """Structured logs: an event name in the past tense, and fields. Never a user's words."""
 
+import asyncio
 import json
 import logging
 import sys
 import time
-from typing import Any
+from typing import Any, TextIO
 
+FLUSH_S = 0.05
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -41,6 +43,39 @@ class JsonFormat(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+class BufferedStream:
+    """Collects what is written and hands it on every `FLUSH_S`: a line costs no system call."""
+
+    def __init__(self, stream: TextIO, loop: asyncio.AbstractEventLoop) -> None:
+        self._stream = stream
+        self._loop = loop
+        self._lines: list[str] = []
+
+    def write(self, text: str) -> int:
+        if not self._lines:
+            self._loop.call_later(FLUSH_S, self.drain)
+        self._lines.append(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing: `drain` is what empties it."""
+
+    def drain(self) -> None:
+        """Write what was collected."""
+        lines, self._lines = self._lines, []
+        self._stream.write("".join(lines))
+        self._stream.flush()
+
+
+def buffer(loop: asyncio.AbstractEventLoop) -> BufferedStream:
+    """From now on collect log lines on `loop`. Call `drain` on what is returned at the end."""
+    stream = BufferedStream(sys.stderr, loop)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(stream)
+    return stream
+
+
 def configure(log_format: str, level: str) -> None:
     """Send every log line to standard error in `log_format` (text | json)."""
     handler = logging.StreamHandler(sys.stderr)
@@ -49,3 +84,5 @@ def configure(log_format: str, level: str) -> None:
     for noisy in ("uvicorn.access", "uvicorn.error", "websockets", "alembic", "httpx"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     logging.raiseExceptions = False
+    # Nobody prints these, and finding them out costs more than the line.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

@@ -82,7 +82,7 @@ def test_wheel_has_nothing_else(names: list[str]) -> None:
     tops = {name.split("/", 1)[0] for name in names}
 
     assert set(PACKAGES) == {top for top in tops if not top.endswith(".dist-info")}
-    assert [] == [name for name in names if "__pycache__" in name]
+    assert [name for name in names if "__pycache__" in name] == []
 
 
 def test_base_dependencies_are_few(wheel: Path) -> None:
@@ -122,7 +122,7 @@ def test_environment_has_no_framework(base: Path) -> None:
         "import importlib.util as u, json, sys\n"
         "print(json.dumps([n for n in sys.argv[1:] if u.find_spec(n)]))"
     )
-    assert [] == json.loads(run(base / "python", "-c", code, *sorted(HEAVY)))
+    assert json.loads(run(base / "python", "-c", code, *sorted(HEAVY))) == []
 
 
 def test_help_lists_the_commands_of_absent_extras(base: Path) -> None:
@@ -140,4 +140,4 @@ def test_command_of_an_absent_extra_says_how_to_install_it(base: Path, command: 
 
     assert done.returncode != 0
     assert "pip install 'paddock[all]'" in done.stderr
-    assert 1 == len(done.stderr.splitlines())
+    assert len(done.stderr.splitlines()) == 1

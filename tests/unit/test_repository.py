@@ -26,7 +26,7 @@ def test_folders_of_packages_are_no_packages(folder: str) -> None:
 
 
 def test_no_test_folder_is_called_operator() -> None:
-    assert [] == [path for path in (ROOT / "tests").rglob("operator") if path.is_dir()]
+    assert [path for path in (ROOT / "tests").rglob("operator") if path.is_dir()] == []
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -40,4 +40,4 @@ def test_no_python_file_is_too_long() -> None:
     lengths = {path: len(path.read_text().splitlines()) for path in python_files()}
 
     assert lengths
-    assert {} == {path: length for path, length in lengths.items() if length > LONGEST}
+    assert {path: length for path, length in lengths.items() if length > LONGEST} == {}

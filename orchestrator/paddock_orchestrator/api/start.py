@@ -173,7 +173,7 @@ class Start:
         return outcome
 
     async def _replayed(self, slot: tuple[str, str, str], digest: bytes) -> _Started | None:
-        row = await self._orchestrator.journal.store.find_idempotent(*slot)
+        row = await self._orchestrator.journal.used(*slot)
         if row is None:
             return None
         if row.body_digest != digest:

@@ -61,6 +61,12 @@ def list_sessions(
     return _sessions(connection, query)
 
 
+def idempotency_keys(connection: Connection) -> list[tuple[str, str, str]]:
+    """(organization, agent, key) of every key in use."""
+    query = select(_s.org_id, _s.agent, _s.idempotency_key).where(_s.idempotency_key.is_not(None))
+    return [(row[0], row[1], row[2]) for row in connection.execute(query)]
+
+
 def find_idempotent(connection: Connection, org: str, agent: str, key: str) -> SessionRow | None:
     """The session that was started with this idempotency key."""
     query = select(sessions).where(_s.org_id == org, _s.agent == agent, _s.idempotency_key == key)

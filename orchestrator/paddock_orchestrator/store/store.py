@@ -23,9 +23,11 @@ from paddock_orchestrator.store.records import (
     StoreHealth,
     Usage,
 )
+from paddock_orchestrator.store.seen import SeenKeys
 from paddock_orchestrator.store.writer import Synchronous, Writer
 
 OnCommit = Callable[[], None]
+OnFailure = Callable[[Exception], None]
 
 
 class Store:
@@ -121,6 +123,40 @@ class Store:
         """Keep the events: all of them or none."""
         return self.writer.submit(statements.appended(events), on_commit)
 
+    # The same for what nobody waits for: a few milliseconds later, in company, for less.
+
+    def put_soon(
+        self,
+        row: SessionRow,
+        events: Sequence[EventRow] = (),
+        *,
+        on_commit: OnCommit | None = None,
+        on_failure: OnFailure | None = None,
+    ) -> None:
+        """As `record_started`; one of the two is called in the end."""
+        self.writer.submit_lazily(statements.started(row, events), on_commit, on_failure)
+
+    def change_soon(
+        self,
+        change: SessionChange,
+        events: Sequence[EventRow] = (),
+        *,
+        on_commit: OnCommit | None = None,
+        on_failure: OnFailure | None = None,
+    ) -> None:
+        """As `record_changed`; one of the two is called in the end."""
+        self.writer.submit_lazily(statements.changed(change, events), on_commit, on_failure)
+
+    def append_soon(
+        self,
+        events: Sequence[EventRow],
+        *,
+        on_commit: OnCommit | None = None,
+        on_failure: OnFailure | None = None,
+    ) -> None:
+        """As `append_events`; one of the two is called in the end."""
+        self.writer.submit_lazily(statements.appended(events), on_commit, on_failure)
+
     # Sessions and events.
 
     async def open_sessions(self) -> list[SessionRow]:
@@ -152,6 +188,13 @@ class Store:
         return await self.reader.read(
             lambda c: queries.list_sessions(c, org, agent, state, limit, before)
         )
+
+    async def seen_keys(self) -> SeenKeys:
+        """The idempotency keys in use, for asking without reading."""
+        seen = SeenKeys()
+        for used in await self.reader.read(queries.idempotency_keys):
+            seen.add(*used)
+        return seen
 
     async def find_idempotent(self, org: str, agent: str, key: str) -> SessionRow | None:
         """The agent's session that was started with this idempotency key."""

@@ -2,6 +2,9 @@
 
 Invariants:
 * Submissions are committed in the order in which they were submitted, each one whole or not at all.
+* What one turn of the loop submits is handed to the thread together: a hand-over costs a switch
+  between threads, and several submissions of one start cost one. What nobody waits for is held
+  back for `LAZY_S`, or until something urgent goes.
 * A future resolves, and its `on_commit` runs, only after the commit.
 * The loop never waits for the thread: a full queue refuses at once.
 """
@@ -45,11 +48,16 @@ _PROBE = (
 )
 
 
+LAZY_S = 0.02
+"""How long a submission that nobody waits for may wait for company."""
+
+
 class _Submission(NamedTuple):
     rows: Sequence[Row]
     task: Task[Any] | None
-    future: asyncio.Future[Any]
+    future: asyncio.Future[Any] | None
     on_commit: Callable[[], None] | None
+    on_failure: Callable[[Exception], None] | None
 
 
 _Outcome = Exception | None
@@ -74,7 +82,11 @@ class Writer:
         self._max_batch = max_batch
         self._synchronous = synchronous
         self._loop = asyncio.get_running_loop()
-        self._queue: SimpleQueue[_Submission | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Batch | None] = SimpleQueue()
+        self._held: _Batch = []
+        self._hand_over_soon = False
+        self._hand_over_later: asyncio.TimerHandle | None = None
+        self._unresolved = 0
         self._closed = False
         self._connection: sqlite3.Connection | None = None
         self._failure = ""
@@ -92,14 +104,30 @@ class Writer:
         It fails with `StoreUnavailable`, `StoreClosed` or `RecordRejected`. Cancelling it does not
         take the rows back. `on_commit` runs on the loop, after the commit, cancelled or not.
         """
-        return self._put(rows, None, on_commit)
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._put(_Submission(rows, None, future, on_commit, None))
+        return future
+
+    def submit_lazily(
+        self,
+        rows: Sequence[Row],
+        on_commit: Callable[[], None] | None = None,
+        on_failure: Callable[[Exception], None] | None = None,
+    ) -> None:
+        """Queue `rows` as one unit that nobody waits for: it may wait `LAZY_S` for company.
+
+        One of the two is called on the loop; `on_failure` at once when the queue is full.
+        """
+        self._put(_Submission(rows, None, None, on_commit, on_failure), lazily=True)
 
     def run(self, task: Task[T]) -> asyncio.Future[T]:
         """Queue `task` as one unit; the future resolves to its result after the commit.
 
         A task may run twice (its first run is rolled back): it keeps its effects in the database.
         """
-        return self._put((), task, None)
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._put(_Submission((), task, future, None, None))
+        return future
 
     def health(self) -> StoreHealth:
         """How the writer is doing. Callable from any thread."""
@@ -107,7 +135,7 @@ class Writer:
         return StoreHealth(
             ok=not failure,
             failure=failure,
-            queued=self._queue.qsize(),
+            queued=self._unresolved,
             commit_s=self._commit_s,
             commits=self._commits,
             submissions=self._submissions,
@@ -117,27 +145,42 @@ class Writer:
         """Take no more submissions. What is queued is still committed; `join` waits for that."""
         if not self._closed:
             self._closed = True
+            self._hand_over()
             self._queue.put(None)
 
     def join(self) -> None:
         """Wait for the thread. Blocks: not for the loop's thread."""
         self._thread.join()
 
-    def _put(
-        self, rows: Sequence[Row], task: Task[Any] | None, on_commit: Callable[[], None] | None
-    ) -> asyncio.Future[Any]:
-        future: asyncio.Future[Any] = self._loop.create_future()
+    def _put(self, submission: _Submission, *, lazily: bool = False) -> None:
+        refused: Exception | None = None
         if self._closed:
-            future.set_exception(StoreClosed("the store is closed"))
-        elif self._queue.qsize() >= self._max_queue:
-            future.set_exception(
-                StoreUnavailable(
-                    "the store's queue is full", expected=f"fewer than {self._max_queue} waiting"
-                )
+            refused = StoreClosed("the store is closed")
+        elif self._unresolved >= self._max_queue:
+            refused = StoreUnavailable(
+                "the store's queue is full", expected=f"fewer than {self._max_queue} waiting"
             )
-        else:
-            self._queue.put(_Submission(rows, task, future, on_commit))
-        return future
+        if refused is not None:
+            _fail(submission, refused)
+            return
+        self._unresolved += 1
+        self._held.append(submission)
+        if not lazily:
+            if not self._hand_over_soon:
+                self._hand_over_soon = True
+                self._loop.call_soon(self._hand_over)
+        elif self._hand_over_later is None and not self._hand_over_soon:
+            self._hand_over_later = self._loop.call_later(LAZY_S, self._hand_over)
+
+    def _hand_over(self) -> None:
+        """Give the thread what was submitted since the last time."""
+        self._hand_over_soon = False
+        if self._hand_over_later is not None:
+            self._hand_over_later.cancel()
+            self._hand_over_later = None
+        if self._held:
+            held, self._held = self._held, []
+            self._queue.put(held)
 
     # The thread's side.
 
@@ -160,15 +203,15 @@ class Writer:
             return [], False
         if first is None:
             return [], True
-        batch = [first]
+        batch = first
         # While failing, all of the queue shares one wait for the lock: nobody waits for several.
         limit = self._max_queue if failing else self._max_batch
         with contextlib.suppress(Empty):
             while len(batch) < limit:
-                item = self._queue.get_nowait()
-                if item is None:
+                more = self._queue.get_nowait()
+                if more is None:
                     return batch, True
-                batch.append(item)
+                batch += more
         return batch, False
 
     def _commit(self, batch: _Batch) -> None:
@@ -221,11 +264,12 @@ class Writer:
         self, batch: _Batch, outcomes: Sequence[_Outcome], results: dict[int, Any]
     ) -> None:
         """Tell the callers, on the loop: first what waits for durability, then who waits for us."""
-        for position, (_, _, future, on_commit) in enumerate(batch):
+        self._unresolved -= len(batch)
+        for position, submission in enumerate(batch):
+            future, on_commit = submission.future, submission.on_commit
             error = outcomes[position] if outcomes else None
             if error is not None:
-                if not future.done():
-                    future.set_exception(error)
+                _fail(submission, error)
                 continue
             if on_commit is not None:
                 try:
@@ -234,7 +278,7 @@ class Writer:
                     self._loop.call_exception_handler(
                         {"message": "a store's on_commit raised", "exception": raised}
                     )
-            if not future.done():
+            if future is not None and not future.done():
                 future.set_result(results.get(position) if results else None)
 
     def _probe(self) -> None:
@@ -282,11 +326,19 @@ class Writer:
                 connection.close()
 
 
+def _fail(submission: _Submission, error: Exception) -> None:
+    if submission.future is not None:
+        if not submission.future.done():
+            submission.future.set_exception(error)
+    elif submission.on_failure is not None:
+        submission.on_failure(error)
+
+
 def _apply(connection: sqlite3.Connection, batch: _Batch, results: dict[int, Any]) -> None:
     """Run the batch in order, rows that follow each other with one statement together."""
     statement = ""
     parameters: list[tuple[Any, ...]] = []
-    for position, (rows, task, _, _) in enumerate(batch):
+    for position, (rows, task, *_) in enumerate(batch):
         for sql, values in rows:
             if sql is not statement:
                 if parameters:

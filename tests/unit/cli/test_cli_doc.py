@@ -47,7 +47,7 @@ def test_every_option_of_a_command_is_mentioned(name: str) -> None:
     options = [each for each in commands()[name].params if isinstance(each, click.Option)]
     missing = [each.opts[-1] for each in options if f"`{each.opts[-1]}" not in section(name)]
 
-    assert [] == [option for option in missing if f"`{option}" not in shared]
+    assert [option for option in missing if f"`{option}" not in shared] == []
 
 
 def test_page_has_no_command_that_is_gone() -> None:

@@ -17,10 +17,10 @@ def test_page_is_what_the_model_writes() -> None:
 def test_page_has_every_rule() -> None:
     page = markdown()
 
-    assert [] == [rule.name for rule in RULES if f"`{rule.name}`" not in page]
+    assert [rule.name for rule in RULES if f"`{rule.name}`" not in page] == []
 
 
 def test_page_states_the_bound_that_is_checked() -> None:
     """Where a field narrows its type's bound, the narrower one."""
-    assert ["spec.scaling.maxRunners"] == homes_of("maxRunners")
+    assert homes_of("maxRunners") == ["spec.scaling.maxRunners"]
     assert "| `maxRunners` | whole number, 1 to 100000 |" in markdown()

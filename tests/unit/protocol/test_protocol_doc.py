@@ -18,7 +18,11 @@ def frames() -> list[tuple[str, type[Any]]]:
     for module in (control, bridge):
         for name in vars(module):
             kind = getattr(module, name)
-            if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            if (
+                not name.startswith("_")
+                and isinstance(kind, type)
+                and issubclass(kind, msgspec.Struct)
+            ):
                 tag = kind.__struct_config__.tag
                 if tag is not None:
                     found[kind] = str(tag)
