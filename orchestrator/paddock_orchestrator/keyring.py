@@ -3,7 +3,9 @@
 import hashlib
 import secrets
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from paddock_orchestrator.dispatch.bucket import TokenBucket
 from paddock_orchestrator.store.records import Key, Organization, Scope

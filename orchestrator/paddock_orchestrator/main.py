@@ -148,6 +148,7 @@ async def _run(orchestrator: Orchestrator, app: App, listener: socket.socket) ->
         ws_ping_interval=10.0,
         ws_ping_timeout=15.0,
         ws_per_message_deflate=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=STOP_TIMEOUT_S,
         server_header=False,
         date_header=False,

@@ -6,6 +6,7 @@ from paddock_orchestrator.state.machine import Dispatcher
 from paddock_orchestrator.store.records import SessionRow
 from paddock_orchestrator.store.store import Store
 
+_CLOSED = "closed/"
 _STAGES = {"assigned": Stage.ASSIGNED, "active": Stage.ACTIVE, "ending": Stage.ENDING}
 
 
@@ -15,15 +16,16 @@ async def reopen(store: Store, dispatcher: Dispatcher, now: Instant) -> list[Eff
     book = dispatcher.book
     sessions = [(_session(dispatcher, row, now), row.runner_id, row.instance) for row in rows]
     effects = dispatcher.recover(sessions, now)
-    for key in list(book.pools):
-        if await store.setting(closed_setting(*key)):
-            book.pools[key].closed = True
+    for name, value in (await store.settings_under(_CLOSED)).items():
+        org, _, agent = name.removeprefix(_CLOSED).partition("/")
+        if value:
+            book.pool((org, agent)).closed = True
     return effects
 
 
 def closed_setting(org: str, agent: str) -> str:
     """Name of the setting that says an agent was deleted."""
-    return f"closed/{org}/{agent}"
+    return f"{_CLOSED}{org}/{agent}"
 
 
 def _session(dispatcher: Dispatcher, row: SessionRow, now: Instant) -> Session:

@@ -4,7 +4,7 @@ It carries out effects as the orchestrator's shell does, and remembers what call
 """
 
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from fakes.sim_runner import Job, PaddockRunner, SimRunner, V2Runner
@@ -69,6 +69,9 @@ class _Disk:
 
     def __init__(self, rows: list[SessionRow]) -> None:
         self._rows = rows
+
+    async def settings_under(self, prefix: str) -> dict[str, bytes]:
+        return {}
 
     async def open_sessions(self) -> list[SessionRow]:
         return self._rows
@@ -338,7 +341,7 @@ class World:
         self.lines.clear()
         self.boots += 1
         self.dispatcher = Dispatcher(LIMITS, boot=str(self.boots))
-        rows = [replace(r) for r in self.disk.values() if r.torn_down_ms is None]
+        rows = [r for r in self.disk.values() if r.torn_down_ms is None]
         recovering = reopen(cast("Store", _Disk(rows)), self.dispatcher, self.at)
         try:
             recovering.send(None)

@@ -1,5 +1,6 @@
 """What must hold of the tree as a whole."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,15 @@ def test_no_python_file_is_too_long() -> None:
 
     assert lengths
     assert {path: length for path, length in lengths.items() if length > LONGEST} == {}
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    links = [
+        (page, link)
+        for page in pages
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
+    ]
+
+    assert links
+    assert [(page.name, link) for page, link in links if not (page.parent / link).exists()] == []

@@ -57,6 +57,8 @@ _LOCAL = """\
   `--env-file FILE`.
 * `$(NAME)` in `command`, `args` and `env` is replaced as Kubernetes does; `$$` is a dollar sign.
 * `workingDir` is taken relative to the manifest's folder.
+* Fields about pods, nodes and the cluster are checked and otherwise not used: `connectionRef`,
+  `disruption`, `rollout.revisionHistoryLimit`, `restartPolicy`, `terminationGracePeriodSeconds`.
 * Probes, ports, resources and volume mounts are not used, nor is any container but the first;
   `paddock up` says so when it starts.
 """

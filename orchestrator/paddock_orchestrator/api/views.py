@@ -1,10 +1,10 @@
 """What the management API shows: pydantic models, so that its OpenAPI teaches."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from pydantic import BaseModel, Field
 
 from paddock_orchestrator.state.book import PUBLIC_STATE, Pool, Session

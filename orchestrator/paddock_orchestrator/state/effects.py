@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,39 +11,34 @@ if TYPE_CHECKING:
     from paddock_orchestrator.state.book import Runner, Session
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True):
     """A frame to a runner. Lost with its socket; what must not be lost is sent again."""
 
     runner: Runner
     frame: msgspec.Struct
 
 
-@dataclass(frozen=True, slots=True)
-class CloseSocket:
+class CloseSocket(msgspec.Struct, frozen=True):
     socket: int
     code: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """The start is decided: accepted (`refused` None), once its row is durable, or refused."""
 
     session: Session
     refused: Refused | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(msgspec.Struct, frozen=True):
     """Offer the session to its runner, and record it: it may be accepted any moment."""
 
     session: Session
     timeout_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True):
     """Record the end. `runner` and `seq`: acknowledge the runner's event once that is durable."""
 
     session: Session
@@ -52,16 +46,14 @@ class Ended:
     seq: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class AckEvent:
+class AckEvent(msgspec.Struct, frozen=True):
     """Acknowledge a runner's event; nothing needs to be durable for it."""
 
     runner: Runner
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class EndBridge:
+class EndBridge(msgspec.Struct, frozen=True):
     """Tell both sides of the bridge that the call is over and close them."""
 
     session_id: str
@@ -69,8 +61,7 @@ class EndBridge:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class CloseBridge:
+class CloseBridge(msgspec.Struct, frozen=True):
     """Close the runner's side of the bridge: the call is over, say why if it can hear it."""
 
     session_id: str
@@ -78,8 +69,7 @@ class CloseBridge:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(msgspec.Struct, frozen=True):
     """A line for the organization's history."""
 
     org: str
@@ -89,8 +79,7 @@ class Note:
     data: dict[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class QueueChanged:
+class QueueChanged(msgspec.Struct, frozen=True):
     """The pool's queue grew or shrank: runners that asked for it hear, and so do autoscalers."""
 
     pool_key: tuple[str, str]

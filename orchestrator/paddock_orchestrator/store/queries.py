@@ -110,6 +110,13 @@ def list_keys(connection: Connection, org: str | None) -> list[Key]:
     return [_key(row) for row in connection.execute(query)]
 
 
+def settings_under(connection: Connection, prefix: str) -> dict[str, bytes]:
+    """Settings whose names begin with `prefix`."""
+    name = settings.c.name
+    query = select(name, settings.c.value).where(name.startswith(prefix, autoescape=True))
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
 def setting(connection: Connection, name: str) -> bytes | None:
     """A setting's value."""
     query = select(settings.c.value).where(settings.c.name == name)

@@ -1,7 +1,8 @@
 """Rows of the durable record. Times are UTC milliseconds since the epoch; None is "not yet"."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 
 class Scope(StrEnum):
@@ -15,15 +16,13 @@ class Scope(StrEnum):
     """`rk_`: hold a control socket."""
 
 
-@dataclass(frozen=True, slots=True)
-class Organization:
+class Organization(msgspec.Struct, frozen=True):
     org_id: str
     name: str
     created_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(msgspec.Struct, frozen=True):
     key_id: str
     org_id: str
     name: str
@@ -39,8 +38,7 @@ class Key:
     revoked_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SessionRow:
+class SessionRow(msgspec.Struct, frozen=True):
     session_id: str
     org_id: str
     agent: str
@@ -65,8 +63,7 @@ class SessionRow:
     end_detail: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SessionChange:
+class SessionChange(msgspec.Struct, frozen=True):
     """Everything about a session that changes after its start; each field replaces what is kept.
 
     A session is open until `torn_down_ms` is set, so an ending one that never ran sets it too.
@@ -85,8 +82,7 @@ class SessionChange:
     end_detail: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EventRow:
+class EventRow(msgspec.Struct, frozen=True):
     """One line of the organization's history. `event_id` is given by the writer's caller, grows."""
 
     event_id: int
@@ -100,8 +96,7 @@ class EventRow:
     """JSON object."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """What an agent's sessions used inside a window; adjacent windows add up exactly."""
 
     agent: str
@@ -113,16 +108,14 @@ class Usage:
     tearing_down_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
+class Pruned(msgspec.Struct, frozen=True):
     """Rows removed by one pruning."""
 
     sessions: int
     events: int
 
 
-@dataclass(frozen=True, slots=True)
-class StoreHealth:
+class StoreHealth(msgspec.Struct, frozen=True):
     """The writer's own account of itself."""
 
     ok: bool

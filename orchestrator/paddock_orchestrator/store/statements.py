@@ -6,10 +6,10 @@ SQLite's driver keeps it prepared.
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from operator import attrgetter
 from typing import Any
 
+import msgspec
 from sqlalchemy import Table
 
 from paddock_orchestrator.store.records import (
@@ -25,9 +25,9 @@ from paddock_orchestrator.store.writer import Row
 _Encode = Callable[[Any], tuple[Any, ...]]
 
 
-def _encoder(record: type, *, last: str | None = None) -> _Encode:
+def _encoder(record: type[msgspec.Struct], *, last: str | None = None) -> _Encode:
     """A function from a record to its fields' values in order, the `last` one moved to the end."""
-    names = [field.name for field in fields(record) if field.name != last]
+    names = [name for name in record.__struct_fields__ if name != last]
     return attrgetter(*names, *([last] if last else []))
 
 
@@ -45,7 +45,7 @@ def _upsert(table: Table) -> str:
 
 
 def _update() -> str:
-    names = [field.name for field in fields(SessionChange) if field.name != "session_id"]
+    names = [name for name in SessionChange.__struct_fields__ if name != "session_id"]
     return f"UPDATE sessions SET {', '.join(f'{n}=?' for n in names)} WHERE session_id=?"
 
 

@@ -255,6 +255,10 @@ class Store:
         """The setting's value."""
         return await self.reader.read(lambda c: queries.setting(c, name))
 
+    async def settings_under(self, prefix: str) -> dict[str, bytes]:
+        """Settings whose names begin with `prefix`, by name."""
+        return await self.reader.read(lambda c: queries.settings_under(c, prefix))
+
     async def put_setting(self, name: str, value: bytes) -> None:
         """Keep the setting, in place of one with its name."""
         await self.writer.submit(statements.setting_put(name, value))

@@ -1,7 +1,8 @@
 """Rows for the tests, with everything filled in that a test does not care about."""
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from paddock_orchestrator.store.records import EventRow, SessionChange, SessionRow
 

@@ -1,11 +1,11 @@
 """Sessions and events: what is kept is what is read."""
 
 import tempfile
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from component.store.rows import ended, event, session
 from paddock_orchestrator.store.errors import DuplicateKey

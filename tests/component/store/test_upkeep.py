@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import sqlite3
 import stat
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from component.store.rows import ended, event, session
 from paddock_orchestrator.store.errors import AlreadyExists, StoreMisconfigured

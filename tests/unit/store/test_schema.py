@@ -1,8 +1,7 @@
 """Tables and row types describe the same rows."""
 
-from dataclasses import fields
-
 import pytest
+from msgspec.structs import fields
 from sqlalchemy import Table
 
 from paddock_orchestrator.store import schema, statements
