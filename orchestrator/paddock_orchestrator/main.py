@@ -59,10 +59,15 @@ async def _serve(settings: Settings, env: Mapping[str, str]) -> None:
         )
         await keyring.load()
         fresh = await _remember_keys(store, keyring, settings.context_name, url, env)
-        orchestrator = await assemble(settings, store, fresh=fresh)
-        log.info("listening", extra={"url": url, "pid": os.getpid()})
         lines = logs.buffer(asyncio.get_running_loop())
         try:
+            history = logs.EventLog(
+                "paddock.sessions",
+                as_json=settings.log_format == "json",
+                write=lines.write if log.isEnabledFor(logging.INFO) else len,
+            )
+            orchestrator = await assemble(settings, store, history, fresh=fresh)
+            log.info("listening", extra={"url": url, "pid": os.getpid()})
             await _run(orchestrator, App(orchestrator, keyring), listener)
         finally:
             lines.drain()
@@ -85,7 +90,9 @@ def _alone(settings: Settings) -> TextIO:
     return lock
 
 
-async def assemble(settings: Settings, store: Store, *, fresh: bool) -> Orchestrator:
+async def assemble(
+    settings: Settings, store: Store, history: logs.EventLog, *, fresh: bool
+) -> Orchestrator:
     """An orchestrator over an open store, with what was live before put back in place.
 
     Over a `fresh` store nothing was live, so no runner is waited for.
@@ -93,7 +100,9 @@ async def assemble(settings: Settings, store: Store, *, fresh: bool) -> Orchestr
     dispatcher = Dispatcher(settings.limits, boot=secrets.token_hex(8))
     last_event_id, seen = await store.last_event_id(), await store.seen_keys()
     journal = Journal(store, last_event_id=last_event_id, seen=seen)
-    orchestrator = Orchestrator(settings, dispatcher, journal, Tokens(await _secret(store)))
+    orchestrator = Orchestrator(
+        settings, dispatcher, journal, Tokens(await _secret(store)), history
+    )
     if not fresh:
         orchestrator.apply(await reopen(store, dispatcher, now()))
     return orchestrator

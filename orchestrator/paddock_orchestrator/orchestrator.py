@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from paddock.logs import EventLog
 from paddock.protocol import closing, control, features
 from paddock.protocol.codec import encode
 from paddock.protocol.words import EndReason
@@ -64,12 +65,18 @@ class Orchestrator:
     """The sessions of one process. Every method is called on its event loop."""
 
     def __init__(
-        self, settings: Settings, dispatcher: Dispatcher, journal: Journal, tokens: Tokens
+        self,
+        settings: Settings,
+        dispatcher: Dispatcher,
+        journal: Journal,
+        tokens: Tokens,
+        history: EventLog,
     ) -> None:
         self.settings = settings
         self.dispatcher = dispatcher
         self.journal = journal
         self.tokens = tokens
+        self.history = history
         self.metrics = Metrics(self)
         self.switchboard = Switchboard(
             agent_ends=self._agent_ends,
@@ -122,7 +129,10 @@ class Orchestrator:
             self.apply(self.dispatcher.start(session, session.requested))
             refused = await decided
             if refused is None:
-                await asyncio.shield(self._durable[session_id])
+                durable = self._durable[session_id]
+                if not durable.done():
+                    await asyncio.shield(durable)
+                durable.result()
                 self.metrics.started(time.perf_counter() - began)
         except StoreError as why:
             log.warning("start_not_recorded", extra={"session": session_id, "why": str(why)})
@@ -273,14 +283,12 @@ class Orchestrator:
     def _ended(self, effect: fx.Ended) -> None:
         session, runner, seq = effect.session, effect.runner, effect.seq
         self.metrics.ended(session)
-        log.info(
+        self.history.line(
             "session_ended",
-            extra={
-                "session": session.session_id,
-                "agent": session.pool.agent,
-                "reason": str(session.end[0]) if session.end else "",
-                "runner": session.last_runner_id,
-            },
+            session=session.session_id,
+            agent=session.pool.agent,
+            reason=session.end[0] if session.end else "",
+            runner=session.last_runner_id,
         )
         if runner is None:
             self.journal.ended(session, now())

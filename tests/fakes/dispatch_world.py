@@ -14,7 +14,7 @@ from paddock_orchestrator.dispatch.refusal import Reason, Refused
 from paddock_orchestrator.recovery import reopen
 from paddock_orchestrator.state import effects as fx
 from paddock_orchestrator.state.acks import Acks
-from paddock_orchestrator.state.book import Instant, Limits, Runner, Session, Stage
+from paddock_orchestrator.state.book import Instant, Limits, Runner, Session
 from paddock_orchestrator.state.machine import Dispatcher
 from paddock_orchestrator.store.records import SessionRow
 from paddock_orchestrator.store.store import Store
@@ -361,9 +361,6 @@ class World:
                 self.apply(self.dispatcher.sweep(self.at))
             if self.now >= until:
                 return
-
-    def offered_now(self) -> list[Session]:
-        return [s for s in self.book.sessions.values() if s.stage is Stage.OFFERED]
 
 
 UNRECORDED = Reason.STORE_UNAVAILABLE

@@ -6,12 +6,8 @@
 import json
 import sys
 from collections.abc import Iterator
-from functools import cache
 from typing import cast
 
-from pydantic import BaseModel
-
-from paddock_operator.model.base import Part
 from paddock_operator.model.manifest import API_VERSION, KIND
 from paddock_operator.model.rules import RULES
 from paddock_operator.model.schema import Node, json_schema
@@ -104,7 +100,6 @@ def _section(path: str, kind: str, whole: Node) -> str:
     lines += ["| field | value | default | meaning |", "|---|---|---|---|"]
     for name, field in _properties(node).items():
         default = "required" if name in required else _default(field)
-        field = {**field, **_floor(kind, name)}
         cells = (f"`{name}`", _kind(field), default, _meaning(field, whole))
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     if node.get("additionalProperties") is True:
@@ -168,26 +163,6 @@ def _bounds(field: Node) -> str:
         pattern = str(field["pattern"])
         words.append(_PATTERNS.get(pattern, f"`{pattern}`"))
     return ", ".join(words)
-
-
-def _floor(kind: str, name: str) -> Node:
-    """The field's real minimum: of two, the schema states the first, and both are checked."""
-    model = _models()[kind]
-    metadata = next(f.metadata for f in model.model_fields.values() if f.alias == name)
-    floors = [floor for each in metadata if (floor := getattr(each, "ge", None)) is not None]
-    return {"minimum": max(floors)} if floors else {}
-
-
-@cache
-def _models() -> dict[str, type[BaseModel]]:
-    """The parts of a manifest by the name they have in the schema."""
-    found: dict[str, type[BaseModel]] = {}
-    waiting: list[type[BaseModel]] = [Part]
-    while waiting:
-        model = waiting.pop()
-        found[model.__name__] = model
-        waiting += model.__subclasses__()
-    return found
 
 
 def _rules() -> str:

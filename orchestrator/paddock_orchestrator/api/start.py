@@ -242,8 +242,7 @@ class Start:
             f'"textUrl":"{orchestrator.socket_url(scope)}/v1/sessions/{started.session_id}/text"}}'
         ).encode()
         headers = ((b"idempotent-replayed", b"true"),) if started.replayed else ()
-        if log.isEnabledFor(logging.INFO):
-            log.info("session_started", extra={"session": started.session_id, "agent": agent})
+        orchestrator.history.line("session_started", session=started.session_id, agent=agent)
         await answer(send, 200, body, headers)
 
 

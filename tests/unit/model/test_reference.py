@@ -4,7 +4,6 @@ from pathlib import Path
 
 from paddock_operator.model.reference import markdown
 from paddock_operator.model.rules import RULES
-from paddock_operator.model.schema import homes_of
 
 PAGE = Path(__file__).parents[3] / "docs" / "manifest.md"
 
@@ -18,9 +17,3 @@ def test_page_has_every_rule() -> None:
     page = markdown()
 
     assert [rule.name for rule in RULES if f"`{rule.name}`" not in page] == []
-
-
-def test_page_states_the_bound_that_is_checked() -> None:
-    """Where a field narrows its type's bound, the narrower one."""
-    assert homes_of("maxRunners") == ["spec.scaling.maxRunners"]
-    assert "| `maxRunners` | whole number, 1 to 100000 |" in markdown()

@@ -14,7 +14,6 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -258,12 +257,6 @@ class Dispatch(RuleBasedStateMachine):
         for session_id, line in self.world.lines.items():
             session = self.world.book.sessions[session_id]
             assert line.attempt == session.attempt, session
-
-    @precondition(lambda self: self.world.offered_now())
-    @invariant()
-    def an_offer_is_not_for_ever(self) -> None:
-        for session in self.world.offered_now():
-            assert session.pool.key == (ORG, "desk")
 
     def healthy(self, seconds: int) -> None:
         """The network works, every runner beats and dials, and ended jobs go."""
