@@ -49,7 +49,7 @@ class Buffer:
         if self._wakefulness.awake(sample, now, self._startup.p95_s):
             free = limits.warm.reserve(sessions)
             wanted = max(1, limits.runners_for(sessions + free))
-            because = f"{counted}, {free} to keep free: {plural(wanted)} of {limits.capacity}"
+            because = f"{counted}, {free} to keep free: {plural(wanted)} of {limits.capacity} slots"
         else:
             wanted = 0
             because = f"{counted}, and no session for {limits.sleep_after_s:.0f} s: asleep"

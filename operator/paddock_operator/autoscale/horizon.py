@@ -176,5 +176,5 @@ class Horizon:
         reserve = f", {free} to keep free" if free else ""
         return (
             f"{counted}, expecting up to {max(expected, sessions)} within {horizon_s:.0f} s"
-            f"{reserve}: {plural(wanted)} of {self._limits.capacity}"
+            f"{reserve}: {plural(wanted)} of {self._limits.capacity} slots"
         )

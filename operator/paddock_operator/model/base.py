@@ -8,9 +8,11 @@ from pydantic.alias_generators import to_camel
 NAME_PATTERN = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 
 Seconds = Annotated[int, Field(ge=0, le=30 * 24 * 3600)]
+SomeSeconds = Annotated[int, Field(ge=1, le=30 * 24 * 3600)]
 """A duration in whole seconds, at most thirty days."""
 
 Runners = Annotated[int, Field(ge=0, le=100_000)]
+SomeRunners = Annotated[int, Field(ge=1, le=100_000)]
 Percent = Annotated[int, Field(ge=0, le=100)]
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from paddock_operator.model.base import Part, Percent, Runners, Seconds
+from paddock_operator.model.base import Part, Percent, Runners, Seconds, SomeSeconds
 from paddock_operator.model.quantity import IntOrPercent, Size
 
 PausedWord = Literal["None", "ScaleDown", "ScaleUp", "Scaling", "Everything"]
@@ -20,8 +20,8 @@ class Sessions(Part):
     wait_at_maximum: bool = Field(
         default=False, description="true: starts wait at maxRunners, too, instead of a 429."
     )
-    max_duration_seconds: Seconds = Field(
-        default=7200, ge=1, description="A session is ended after this."
+    max_duration_seconds: SomeSeconds = Field(
+        default=7200, description="A session is ended after this."
     )
     placement: Literal["Packed", "Spread"] = Field(
         default="Packed", description="Packed fills the busiest runner first, Spread the idlest."
@@ -123,6 +123,6 @@ class Failure(Part):
     max_start_failures: int = Field(
         default=5, ge=1, le=1000, description="Failed starts in a row that make the pool Degraded."
     )
-    start_deadline_seconds: Seconds = Field(
-        default=300, ge=1, description="A runner that is not ready by then is replaced."
+    start_deadline_seconds: SomeSeconds = Field(
+        default=300, description="A runner that is not ready by then is replaced."
     )

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from paddock_operator.model.base import NAME_PATTERN, Part, Runners, Seconds
+from paddock_operator.model.base import NAME_PATTERN, Part, Runners, Seconds, SomeRunners
 from paddock_operator.model.quantity import IntOrPercent, Size
 
 BUFFER_WINDOW_S = 300
@@ -74,8 +74,8 @@ class Scaling(Part):
         "fixed number of sessions free.",
     )
     min_runners: Runners = Field(default=1, description="Never fewer; 0 lets the pool sleep.")
-    max_runners: Runners = Field(
-        default=10, ge=1, description="Never more, counting starting, serving and draining runners."
+    max_runners: SomeRunners = Field(
+        default=10, description="Never more, counting starting, serving and draining runners."
     )
     warm_sessions: IntOrPercent | None = Field(
         default=None,

@@ -26,7 +26,7 @@ from paddock_orchestrator.api.views import (
 )
 from paddock_orchestrator.orchestrator import now
 from paddock_orchestrator.state.book import Pool
-from paddock_orchestrator.store.records import Key, SessionRow
+from paddock_orchestrator.store.records import Key, Scope, SessionRow
 
 router = APIRouter(prefix="/v1")
 Private = Annotated[Caller, Depends(private)]
@@ -177,6 +177,12 @@ async def list_keys(caller: Private) -> list[KeyView]:
 @router.post("/keys", tags=["keys"], status_code=201)
 async def create_key(request: NewKey, caller: Private) -> KeyView:
     """A new key. Its text is shown here and, unless it is public, never again."""
+    if request.agents and request.scope is Scope.PRIVATE:
+        raise ApiError(
+            422,
+            "bad_request",
+            f"agents: got {request.agents!r}, expected none: a private key manages the organization",
+        )
     expires_ms = None
     if request.expires_in_s is not None:
         expires_ms = now().wall_ms + int(request.expires_in_s * 1000)

@@ -76,8 +76,8 @@ class BridgeSocket:
             session_id=session_id,
             job_id=job_id,
             room_id=f"room-{session_id}",
-            negotiated_events=bridge.EVENTS,
-            negotiated_verbs=bridge.VERBS,
+            negotiated_events=[e for e in bridge.EVENTS if e in hello.supported_events],
+            negotiated_verbs=[v for v in bridge.SERVED_VERBS if v in hello.supported_verbs],
             features=common,
             received=line.relay.agent_received,
         )

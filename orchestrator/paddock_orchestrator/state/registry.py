@@ -1,6 +1,7 @@
 """Runners: registration and what they hold, liveness, drain commands, declared pools, recovery."""
 
 from paddock.protocol import closing, control, features
+from paddock.protocol.codec import ProtocolError
 from paddock.protocol.permits import Permits
 from paddock.protocol.words import EndReason, Mode, SessionState
 from paddock_orchestrator.dispatch.placement import PlacementIndex
@@ -33,6 +34,9 @@ def register(
     pool = book.pool((org, frame.pool))
     runner = book.runners.get((org, frame.worker_id))
     if runner is not None and runner.pool is not pool:
+        if runner.socket is not None or runner.held:
+            used_by = f"a name that no live runner of {runner.pool.agent!r} has"
+            raise ProtocolError("worker_id", frame.worker_id, used_by)
         _forget(book, runner, now)
         runner = None
     if runner is None:
@@ -186,6 +190,9 @@ def socket_lost(book: Book, runner: Runner, socket: int, now: Instant) -> None:
 
 def left(book: Book, runner: Runner, now: Instant) -> None:
     """The runner said good-bye and holds nothing: it is not waited for."""
+    if runner.socket is not None:
+        book.effects.append(CloseSocket(runner.socket, closing.NORMAL, "bye"))
+        runner.socket = None
     runner.draining = True
     refresh(book, runner, now)
     _forget(book, runner, now)

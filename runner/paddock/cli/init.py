@@ -8,7 +8,7 @@ import click
 from paddock.cli.failures import Failure
 from paddock.cli.options import example
 
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,46}[a-z0-9])?\Z")
 
 AGENT = '''\
 """A first agent: greets, then says back what it hears."""
@@ -29,7 +29,7 @@ async def entrypoint(ctx: CallContext) -> None:
 '''
 
 MANIFEST = """\
-# `paddock up -f agentdeployment.yaml` runs this here, `kubectl apply -f` on a cluster.
+# `paddock up -f agentdeployment.yaml` runs this pool; `paddock validate` checks it.
 apiVersion: paddock.dev/v1alpha1
 kind: AgentDeployment
 metadata:
@@ -56,7 +56,7 @@ def init(folder: Path, name: str, force: bool) -> None:
     """Write a first agent and the AgentDeployment that runs it."""
     if _NAME.match(name) is None:
         raise click.UsageError(
-            f"--name: got {name!r}, expected lower-case letters, digits and dashes"
+            f"--name: got {name!r}, expected at most 48 lower-case letters, digits and dashes"
         )
     files = {"agent.py": AGENT, "agentdeployment.yaml": MANIFEST.format(name=name)}
     there = [file for file in files if (folder / file).exists()]

@@ -21,6 +21,9 @@ VERBS = [
     "agent.dispatch", "agent.add_participant", "agent.remove_participant", "agent.merge",
 ]  # fmt: skip
 
+SERVED_VERBS = VERBS[:5]
+"""Those that do something here; the rest of v2's is read and dropped."""
+
 FILLER_SENTINEL = "__filler:"
 PAUSE_SENTINEL = "__recording_pause"
 RESUME_SENTINEL = "__recording_resume"

@@ -110,7 +110,7 @@ class Registered(_Frame, frozen=True, kw_only=True, tag="registered", omit_defau
     transport_ack: str | None = None
 
 
-class Welcomed(_Frame, frozen=True, kw_only=True, tag="registered"):
+class Welcomed(_Frame, frozen=True, kw_only=True, tag="registered", omit_defaults=False):
     """`registered` for a runner with features."""
 
     heartbeat_interval_s: int

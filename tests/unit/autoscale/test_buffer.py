@@ -10,7 +10,7 @@ def test_demand_and_reserve_are_divided_by_the_capacity_and_rounded_up() -> None
     decision = policy.decide(sample(8, 2), 0.0)
 
     assert decision.target == 4
-    assert decision.reason == "8 in flight + 2 queued, 3 to keep free: 4 runners of 4"
+    assert decision.reason == "8 in flight + 2 queued, 3 to keep free: 4 runners of 4 slots"
 
 
 def test_one_session_is_kept_free_when_nothing_is_said() -> None:

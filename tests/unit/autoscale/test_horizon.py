@@ -58,7 +58,7 @@ def test_the_reason_is_one_sentence_with_the_figures() -> None:
     decision = policy.decide(sample(14, 2, ready=7), 7.0)
 
     assert decision.reason == (
-        "14 in flight + 2 queued, expecting up to 17 within 32 s: 5 runners of 4; "
+        "14 in flight + 2 queued, expecting up to 17 within 32 s: 5 runners of 4 slots; "
         f"held at {decision.target} for 18 s more"
     )
 

@@ -1,6 +1,9 @@
 """Runners come, go, come back and are told to drain."""
 
+import pytest
+
 from paddock.protocol import control
+from paddock.protocol.codec import ProtocolError
 from paddock.protocol.words import Mode, SessionState
 from paddock_orchestrator.dispatch.placement import Placement
 from paddock_orchestrator.state import effects as fx
@@ -189,3 +192,17 @@ def test_a_declared_pool_is_noted_when_its_decision_changes() -> None:
     assert not only(table.declare(desired=2, reason="load"), fx.Note)
     assert KEY in table.book.pools
     assert Declared(desired=2, reason="load") == table.book.pools[KEY].declared
+
+
+def test_a_runner_cannot_take_the_name_of_another_agents_live_runner() -> None:
+    """Or a key limited to one agent could end the calls of another."""
+    table = Table()
+    runner, _ = table.runner()
+    session = table.begun(runner)
+    caps = control.Capabilities(max_concurrent=1, agent_id="other")
+    frame = control.Register(worker_id=runner.runner_id, pool="other", capabilities=caps)
+
+    with pytest.raises(ProtocolError, match="worker_id"):
+        table.dispatcher.register(ORG, frame, 99, table.at)
+
+    assert session.stage is Stage.ACTIVE
