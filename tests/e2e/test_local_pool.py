@@ -5,6 +5,7 @@ import signal
 import time
 
 import pytest
+
 from fakes.caller import Caller, Refused
 from fakes.local_pool import LocalPool, wait_for
 
