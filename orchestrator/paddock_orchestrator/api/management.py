@@ -181,7 +181,7 @@ async def create_key(request: NewKey, caller: Private) -> KeyView:
         raise ApiError(
             422,
             "bad_request",
-            f"agents: got {request.agents!r}, expected none: a private key manages the organization",
+            f"agents: got {request.agents!r}, expected none for a private key: it manages all",
         )
     expires_ms = None
     if request.expires_in_s is not None:
