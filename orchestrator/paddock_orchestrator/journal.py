@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import msgspec
 
@@ -13,11 +12,11 @@ from paddock_orchestrator.store.seen import SeenKeys
 from paddock_orchestrator.store.store import Store
 
 _MAX_UNSAVED = 100_000
+_CHECKPOINT = 1000
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(slots=True, eq=False)
-class _Unsaved:
+class _Unsaved(msgspec.Struct, eq=False):
     """An end that could not be written yet: a full disk must not lose it while we live."""
 
     record: SessionRow | SessionChange
@@ -35,16 +34,20 @@ class Journal:
         self._followers: set[asyncio.Queue[EventRow | None]] = set()
         self._unsaved: deque[_Unsaved] = deque()
 
-    def started(self, session: Session) -> asyncio.Future[None]:
-        """Record the session with its present runner; done when durable."""
+    def started(
+        self, session: Session, durable: Callable[[], None], failed: Callable[[Exception], None]
+    ) -> None:
+        """Record the session with its present runner; one of the two is called in the end."""
         if session.idempotency_key is not None:
             self._seen.add(session.pool.org, session.pool.agent, session.idempotency_key)
-        return self.store.record_started(_row(session))
+        self.store.tell_started(_row(session), on_commit=durable, on_failure=failed)
+
+    def may_be_used(self, org: str, agent: str, key: str) -> bool:
+        """False: no session was started with this idempotency key."""
+        return self._seen.may_have(org, agent, key)
 
     async def used(self, org: str, agent: str, key: str) -> SessionRow | None:
         """The session that was started with this idempotency key, if one was."""
-        if not self._seen.may_have(org, agent, key):
-            return None
         return await self.store.find_idempotent(org, agent, key)
 
     def ended(self, session: Session, now: Instant, done: Callable[[], None] | None = None) -> None:
@@ -69,14 +72,17 @@ class Journal:
         self._save(_Unsaved(record, (event,), done))
 
     def checkpoint(self, sessions: set[Session]) -> None:
-        """Write what changed about sessions that go on."""
+        """Write what changed about sessions that go on, `_CHECKPOINT` of them at a time.
+
+        A restart of thousands must not fill the store's queue: that is what starts need.
+        """
         if self.healthy:
             for _ in range(len(self._unsaved)):
                 self._save(self._unsaved.popleft())
-        for session in sessions:
+        for _ in range(min(len(sessions), _CHECKPOINT)):
+            session = sessions.pop()
             session.dirty = False
             self.store.change_soon(_change(session, PUBLIC_STATE[session.stage]))
-        sessions.clear()
 
     def note(
         self,
@@ -110,7 +116,7 @@ class Journal:
     @property
     def healthy(self) -> bool:
         """Whether a start can be made durable now."""
-        return self.store.health().ok
+        return self.store.ok
 
     @property
     def unsaved(self) -> int:

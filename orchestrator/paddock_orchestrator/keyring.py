@@ -1,4 +1,4 @@
-"""Keys: made, found by digest in constant time, revoked and rolled at once."""
+"""Keys: made, found by text, revoked and rolled at once. Only their digests are stored."""
 
 import hashlib
 import secrets
@@ -42,15 +42,19 @@ def digest(text: str) -> bytes:
 
 
 class Keyring:
-    """All keys, in memory. Looked up by digest, so no comparison depends on the secret."""
+    """All keys, in memory. Known by digest; a good key's text is hashed once only."""
 
     def __init__(self, store: Store, *, starts_per_s: float, starts_burst: float) -> None:
         self._store = store
         self._rate = (starts_per_s, starts_burst)
         self._grants: dict[bytes, Grant] = {}
+        """By digest."""
+        self._met: dict[str, Grant] = {}
+        """By text, of keys that were used: never more than there are keys."""
 
     async def load(self) -> None:
         self._grants.clear()
+        self._met.clear()
         for key in await self._store.keys():
             self._remember(key)
 
@@ -60,8 +64,13 @@ class Keyring:
 
     def find(self, text: str) -> Grant | None:
         """The grant for a key's text; None for unknown, revoked and expired keys."""
-        grant = self._grants.get(digest(text))
-        if grant is None or grant.key.revoked_ms is not None:
+        grant = self._met.get(text)
+        if grant is None:
+            grant = self._grants.get(digest(text))
+            if grant is None:
+                return None
+            self._met[text] = grant
+        if grant.key.revoked_ms is not None:
             return None
         expires_ms = grant.key.expires_ms
         if expires_ms is not None and expires_ms <= _now_ms():

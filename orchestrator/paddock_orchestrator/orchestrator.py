@@ -39,6 +39,8 @@ from paddock_orchestrator.tokens import Tokens
 log = logging.getLogger("paddock.orchestrator")
 
 SWEEP_S = 1.0
+TICK_S = 0.005
+"""How late a deadline may be noticed: most are stale by then, and a look at each costs more."""
 ACK_S = 0.02
 """How long an acknowledgement of events may wait for the next one."""
 IDEMPOTENCY_MS = 24 * 3_600_000
@@ -52,13 +54,56 @@ def now() -> Instant:
 
 
 def new_session_id() -> str:
-    """A UUID of version 7 as text: 74 random bits after the milliseconds since the epoch.
+    """A UUID of version 7 as text: 72 random bits after the milliseconds since the epoch.
 
     Ordered by time, because rows appended to an index cost a third of rows scattered over it.
     """
-    t = f"{time.time_ns() // 1_000_000:012x}"
-    h = os.urandom(10).hex()
-    return f"{t[:8]}-{t[8:]}-7{h[1:4]}-a{h[5:8]}-{h[8:]}"
+    h = ((time.time_ns() // 1_000_000).to_bytes(6, "big") + os.urandom(10)).hex()
+    return f"{h[:8]}-{h[8:12]}-7{h[13:16]}-a{h[17:20]}-{h[20:]}"
+
+
+class _Waiting:
+    """A start that is not answered yet: done when a runner has it and its row is durable."""
+
+    __slots__ = ("_accepted", "_failure", "_recorded", "answer", "session")
+
+    def __init__(self, session: Session, answer: asyncio.Future[Refused | None]) -> None:
+        self.session = session
+        self.answer = answer
+        self._accepted = False
+        self._recorded = 0
+        self._failure: Exception | None = None
+
+    def decided(self, refused: Refused | None) -> None:
+        """A runner accepted it, or nobody will have it."""
+        if refused is None:
+            self._accepted = True
+            self._settle()
+        elif not self._accepted and not self.answer.done():
+            self.answer.set_result(refused)
+
+    def recorded(self, attempt: int) -> None:
+        """The row of this attempt is durable; an earlier one's says nothing of the present."""
+        self._recorded = attempt
+        self._settle()
+
+    def not_recorded(self, attempt: int, why: Exception) -> None:
+        """The row of this attempt never will be durable."""
+        if attempt == self.session.attempt:
+            self._failure = why
+            self._settle()
+
+    def offered(self) -> None:
+        """It is offered anew, and a new row with it."""
+        self._failure = None
+
+    def _settle(self) -> None:
+        if not self._accepted or self.answer.done():
+            return
+        if self._failure is not None:
+            self.answer.set_exception(self._failure)
+        elif self._recorded == self.session.attempt:
+            self.answer.set_result(None)
 
 
 class Orchestrator:
@@ -88,26 +133,26 @@ class Orchestrator:
         self._sockets: dict[int, Outbox] = {}
         self._runner_urls: dict[RunnerKey, str] = {}
         self._socket_ids = 0
-        self._starts: dict[str, asyncio.Future[Refused | None]] = {}
-        self._durable: dict[str, asyncio.Future[None]] = {}
+        self._starts: dict[str, _Waiting] = {}
+        self._timers = dispatcher.book.timers
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = float("inf")
         self._queues_changed: set[PoolKey] = set()
         self._wakers: set[asyncio.Event] = set()
         self._acks_due: dict[Runner, tuple[Acks, int]] = {}
-        self._carry: dict[type, Callable[[Any], None]] = {
+        self._carry: dict[type, Callable[[Any, Instant], None]] = {
             fx.Send: self._send,
             fx.CloseSocket: self._close_socket,
             fx.Answer: self._answer,
             fx.Offer: self._offer,
             fx.Ended: self._ended,
             fx.AckEvent: self._ack_event,
-            fx.EndBridge: lambda e: self.switchboard.end(e.session_id, e.reason, e.detail),
-            fx.CloseBridge: lambda e: self.switchboard.close_runner(
+            fx.EndBridge: lambda e, _: self.switchboard.end(e.session_id, e.reason, e.detail),
+            fx.CloseBridge: lambda e, _: self.switchboard.close_runner(
                 e.session_id, e.reason, e.detail
             ),
-            fx.Note: lambda e: self.journal.note(
-                e.org, e.kind, e.agent, e.session_id, e.data, now()
+            fx.Note: lambda e, at: self.journal.note(
+                e.org, e.kind, e.agent, e.session_id, e.data, at
             ),
             fx.QueueChanged: self._queue_changed,
         }
@@ -120,38 +165,36 @@ class Orchestrator:
 
     async def start(self, session: Session) -> Refused | None:
         """Place an admitted start: None once a runner has it and its row is durable."""
-        loop = asyncio.get_running_loop()
         began = time.perf_counter()
-        decided: asyncio.Future[Refused | None] = loop.create_future()
         session_id = session.session_id
-        self._starts[session_id] = decided
+        waiting = _Waiting(session, asyncio.get_running_loop().create_future())
+        self._starts[session_id] = waiting
         try:
-            self.apply(self.dispatcher.start(session, session.requested))
-            refused = await decided
-            if refused is None:
-                durable = self._durable[session_id]
-                if not durable.done():
-                    await asyncio.shield(durable)
-                durable.result()
-                self.metrics.started(time.perf_counter() - began)
+            self.apply(self.dispatcher.start(session, session.requested), session.requested)
+            refused = await waiting.answer
         except StoreError as why:
             log.warning("start_not_recorded", extra={"session": session_id, "why": str(why)})
-            self.apply(self.dispatcher.not_recorded(session, now()))
-            return decided.result() or Refused(Reason.STORE_UNAVAILABLE, 5)
+            at = now()
+            self.apply(self.dispatcher.not_recorded(session, at), at)
+            return Refused(Reason.STORE_UNAVAILABLE, 5)
         finally:
-            self._starts.pop(session_id, None)
-            self._durable.pop(session_id, None)
+            del self._starts[session_id]
+        if refused is None:
+            self.metrics.started(time.perf_counter() - began)
         return refused
 
     def caller_left(self, session_id: str) -> None:
         """The caller of a start that is not answered yet went away."""
-        self.apply(self.dispatcher.caller_left(session_id, now()))
+        at = now()
+        self.apply(self.dispatcher.caller_left(session_id, at), at)
 
     def end(self, session_id: str, reason: str, detail: str) -> None:
-        self.apply(self.dispatcher.end(session_id, reason, detail, now()))
+        at = now()
+        self.apply(self.dispatcher.end(session_id, reason, detail, at), at)
 
     def _agent_ends(self, session_id: str, reason: str) -> None:
-        self.apply(self.dispatcher.agent_ended(session_id, reason, now()))
+        at = now()
+        self.apply(self.dispatcher.agent_ended(session_id, reason, at), at)
 
     def _caller_ends(self, session_id: str, detail: str) -> None:
         self.end(session_id, EndReason.COMPLETED, detail)
@@ -167,44 +210,56 @@ class Orchestrator:
         """`ws(s)://host` by which this peer reaches us: as configured, else as it asked."""
         if self.settings.public_url:
             return self._public_socket_url
-        host = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"host"), "")
+        host = ""
+        for name, value in scope["headers"]:
+            if name == b"host":
+                host = value.decode("latin-1")
+                break
         secure = scope.get("scheme") in ("https", "wss")
         return f"{'wss' if secure else 'ws'}://{host or f'127.0.0.1:{self.settings.port}'}"
 
     def register(self, org: str, frame: control.Register, socket: int, url: str) -> Runner:
         """A runner registers over `socket`; it reaches us by `url`."""
         self._runner_urls[(org, frame.worker_id)] = url
-        runner, effects = self.dispatcher.register(org, frame, socket, now())
-        self.apply(effects)
+        at = now()
+        runner, effects = self.dispatcher.register(org, frame, socket, at)
+        self.apply(effects, at)
         return runner
 
     def hear(self, runner: Runner, frame: Any) -> None:
-        self.apply(self.dispatcher.hear(runner, frame, now()))
+        at = now()
+        self.apply(self.dispatcher.hear(runner, frame, at), at)
 
     def socket_closed(self, runner: Runner | None, socket: int) -> None:
         self._sockets.pop(socket, None)
         if runner is not None:
-            self.apply(self.dispatcher.socket_lost(runner, socket, now()))
+            at = now()
+            self.apply(self.dispatcher.socket_lost(runner, socket, at), at)
 
     def bridge_opened(self, session_id: str, attempt: int) -> None:
-        self.apply(self.dispatcher.bridge_opened(session_id, attempt, now()))
+        at = now()
+        self.apply(self.dispatcher.bridge_opened(session_id, attempt, at), at)
 
     def bridge_lost(self, session_id: str, attempt: int, *, clean: bool) -> None:
-        self.apply(self.dispatcher.bridge_lost(session_id, attempt, clean=clean, now=now()))
+        at = now()
+        self.apply(self.dispatcher.bridge_lost(session_id, attempt, clean=clean, now=at), at)
 
     def command(self, org: str, runner_id: str, frame: control.Drain | control.Serve) -> bool:
-        told, effects = self.dispatcher.command((org, runner_id), frame, now())
-        self.apply(effects)
+        at = now()
+        told, effects = self.dispatcher.command((org, runner_id), frame, at)
+        self.apply(effects, at)
         return told
 
     def gone(self, org: str, runner_id: str) -> bool:
         """A runner's process is over, says whoever ran it; False when it was not known."""
         known = (org, runner_id) in self.book.runners
-        self.apply(self.dispatcher.gone((org, runner_id), now()))
+        at = now()
+        self.apply(self.dispatcher.gone((org, runner_id), at), at)
         return known
 
     def declare(self, key: PoolKey, declared: Declared) -> Pool:
-        self.apply(self.dispatcher.declare(key, declared, now()))
+        at = now()
+        self.apply(self.dispatcher.declare(key, declared, at), at)
         return self.book.pools[key]
 
     async def close_agent(self, pool: Pool) -> None:
@@ -220,30 +275,31 @@ class Orchestrator:
 
     # -- carrying out -----------------------------------------------------------------------
 
-    def apply(self, effects: list[fx.Effect]) -> None:
-        """Carry out effects in order, then wake up for the next deadline."""
-        carry = self._carry
+    def apply(self, effects: list[fx.Effect], at: Instant | None = None) -> None:
+        """Carry out, in order, the effects of what happened `at` (now, if it is not given).
+
+        Then see to waking up for the next deadline.
+        """
+        carry, at = self._carry, at or now()
         for effect in effects:
-            carry[type(effect)](effect)
-        at = self.dispatcher.next_at
-        if at is not None and at < self._alarm_at:
-            self._set_alarm(at)
+            carry[type(effect)](effect, at)
+        next_at = self._timers.next_at
+        if next_at is not None and next_at < self._alarm_at:
+            self._set_alarm(next_at)
 
     def _set_alarm(self, at: float) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
-        delay_s = max(0.0, at - time.monotonic())
+        delay_s = max(TICK_S, at - time.monotonic())
         self._alarm_at = at
         self._alarm = asyncio.get_running_loop().call_later(delay_s, self._tick)
 
     def _tick(self) -> None:
         self._alarm, self._alarm_at = None, float("inf")
-        self.apply(self.dispatcher.tick(now()))
-        at = self.dispatcher.next_at
-        if at is not None and self._alarm is None:
-            self._set_alarm(at)
+        at = now()
+        self.apply(self.dispatcher.tick(at), at)
 
-    def _send(self, effect: fx.Send) -> None:
+    def _send(self, effect: fx.Send, _: Instant) -> None:
         self._tell(effect.runner, effect.frame)
 
     def _tell(self, runner: Runner, frame: msgspec.Struct) -> None:
@@ -251,36 +307,44 @@ class Orchestrator:
         if outbox is not None:
             outbox.text(encode(frame))
 
-    def _close_socket(self, effect: fx.CloseSocket) -> None:
+    def _close_socket(self, effect: fx.CloseSocket, _: Instant) -> None:
         outbox = self._sockets.get(effect.socket)
         if outbox is not None:
             outbox.close(effect.code, effect.reason)
 
-    def _offer(self, effect: fx.Offer) -> None:
+    def _offer(self, effect: fx.Offer, _: Instant) -> None:
         session = effect.session
         runner = session.runner
         if runner is None:
             return
-        session_id, attempt = session.session_id, session.attempt
+        session_id, attempt, job_id = session.session_id, session.attempt, session.job_id
         frame = control.JobAssign(
-            job_id=session.job_id,
+            job_id=job_id,
             call_id=session_id,
             agent_id=session.pool.agent.removesuffix("@dev"),
             bridge_url=f"{self._runner_urls.get(runner.key, '')}/v1/bridge/{session_id}",
             call_token=self.tokens.bridge(session_id, attempt),
-            assign_id=session.job_id,
+            assign_id=job_id,
             deadline_ms=int(effect.timeout_s * 1000),
             attempt=attempt if runner.speaks_events else 0,
         )
         self._tell(runner, frame)
-        self._durable[session_id] = self.journal.started(session)
+        waiting = self._starts.get(session_id)
+        if waiting is None:  # nobody waits for it any more
+            waiting = _Waiting(session, asyncio.get_running_loop().create_future())
+        waiting.offered()
+        self.journal.started(
+            session,
+            lambda: waiting.recorded(attempt),
+            lambda why: waiting.not_recorded(attempt, why),
+        )
 
-    def _answer(self, effect: fx.Answer) -> None:
-        decided = self._starts.get(effect.session.session_id)
-        if decided is not None and not decided.done():
-            decided.set_result(effect.refused)
+    def _answer(self, effect: fx.Answer, _: Instant) -> None:
+        waiting = self._starts.get(effect.session.session_id)
+        if waiting is not None:
+            waiting.decided(effect.refused)
 
-    def _ended(self, effect: fx.Ended) -> None:
+    def _ended(self, effect: fx.Ended, at: Instant) -> None:
         session, runner, seq = effect.session, effect.runner, effect.seq
         self.metrics.ended(session)
         self.history.line(
@@ -291,13 +355,13 @@ class Orchestrator:
             runner=session.last_runner_id,
         )
         if runner is None:
-            self.journal.ended(session, now())
+            self.journal.ended(session, at)
             return
         acks = runner.acks
         acks.heard(seq, durable=False)
-        self.journal.ended(session, now(), lambda: self._acknowledge(runner, acks, acks.saved(seq)))
+        self.journal.ended(session, at, lambda: self._acknowledge(runner, acks, acks.saved(seq)))
 
-    def _ack_event(self, effect: fx.AckEvent) -> None:
+    def _ack_event(self, effect: fx.AckEvent, _: Instant) -> None:
         runner, acks = effect.runner, effect.runner.acks
         self._acknowledge(runner, acks, acks.heard(effect.seq, durable=True))
 
@@ -315,7 +379,7 @@ class Orchestrator:
             if runner.acks is acks:
                 self._tell(runner, control.EventsAck(seq=seq))
 
-    def _queue_changed(self, effect: fx.QueueChanged) -> None:
+    def _queue_changed(self, effect: fx.QueueChanged, _: Instant) -> None:
         self._queues_changed.add(effect.pool_key)
         if effect.left_zero:
             for waker in self._wakers:
@@ -351,7 +415,8 @@ class Orchestrator:
             do()
 
     def _sweep(self) -> None:
-        self.apply(self.dispatcher.sweep(now()))
+        at = now()
+        self.apply(self.dispatcher.sweep(at), at)
         if len(self._runner_urls) > 2 * len(self.book.runners) + 16:
             known = self.book.runners
             self._runner_urls = {k: v for k, v in self._runner_urls.items() if k in known}

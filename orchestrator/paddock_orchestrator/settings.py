@@ -40,7 +40,7 @@ class Settings:
     """Ended sessions, their events and idempotency keys are deleted after this."""
     caller_grace_s: float = 30.0
     """How long a text caller may be away before it counts as having hung up."""
-    checkpoint_s: float = 2.0
+    checkpoint_s: float = 0.5
     """How often changed but unended sessions are written."""
     log_format: str = "text"
     """`text` or `json`."""

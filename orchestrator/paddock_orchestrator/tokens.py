@@ -1,15 +1,18 @@
 """Tokens for bridges and text channels: derived, not stored, so they survive a restart."""
 
-import base64
+import binascii
 import hashlib
 import hmac
+
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 class Tokens:
     """Keyed by the server's secret. A bridge token is good for one attempt of one session only."""
 
     def __init__(self, secret: bytes) -> None:
-        self._secret = secret
+        self._keyed = hashlib.blake2b(key=secret, digest_size=18)
+        """Copied for each token: the key is taken in once."""
 
     def bridge(self, session_id: str, attempt: int) -> str:
         return self._token(f"bridge.{session_id}.{attempt}")
@@ -24,5 +27,7 @@ class Tokens:
         return hmac.compare_digest(token.encode(), self.text(session_id).encode())
 
     def _token(self, what: str) -> str:
-        digest = hashlib.blake2b(what.encode(), key=self._secret, digest_size=18).digest()
-        return base64.urlsafe_b64encode(digest).decode()
+        hasher = self._keyed.copy()
+        hasher.update(what.encode())
+        text = binascii.b2a_base64(hasher.digest(), newline=False)
+        return text.translate(_URL_SAFE).decode()

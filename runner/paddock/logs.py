@@ -56,21 +56,28 @@ class EventLog:
         self._write = write
         self._second = 0
         self._stamp = ""
+        self._shapes: dict[str, str] = {}
+        """By event: its line with a place for the stamp, the milliseconds and each field."""
 
     def line(self, event: str, **fields: str) -> None:
-        """Write one line."""
+        """Write one line. An event has the same fields each time."""
         second, ms = divmod(time.time_ns() // 1_000_000, 1000)
         if second != self._second:
             self._second = second
             form = "%Y-%m-%dT%H:%M:%S" if self._as_json else "%H:%M:%S"
             self._stamp = time.strftime(form, time.gmtime(second))
+        shape = self._shapes.get(event)
+        if shape is None:
+            shape = self._shapes[event] = self._shape(event, tuple(fields))
+        self._write(shape % (self._stamp, ms, *fields.values()))
+
+    def _shape(self, event: str, names: tuple[str, ...]) -> str:
         if self._as_json:
-            told = "".join([f',"{k}":"{v}"' for k, v in fields.items()])
-            head = f'{{"at":"{self._stamp}.{ms:03d}Z","level":"info","event":"{event}"'
-            self._write(f'{head},"logger":"{self._name}"{told}}}\n')
-        else:
-            told = " ".join([f"{k}={v}" for k, v in fields.items()])
-            self._write(f"{self._stamp}.{ms:03d} info    {event}  {told}\n")
+            told = "".join([f',"{name}":"%s"' for name in names])
+            head = f'{{"at":"%s.%03dZ","level":"info","event":"{event}"'
+            return f'{head},"logger":"{self._name}"{told}}}\n'
+        told = " ".join([f"{name}=%s" for name in names])
+        return f"%s.%03d info    {event}  {told}\n"
 
 
 class BufferedStream:

@@ -8,7 +8,6 @@ import contextlib
 import hashlib
 import logging
 import re
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
@@ -19,8 +18,7 @@ from paddock_orchestrator.keyring import Grant, Keyring
 from paddock_orchestrator.links.accept import bearer
 from paddock_orchestrator.links.outbox import Receive, SendMessage
 from paddock_orchestrator.orchestrator import Orchestrator, new_session_id, now
-from paddock_orchestrator.state.book import Session
-from paddock_orchestrator.store.errors import DuplicateKey
+from paddock_orchestrator.state.book import Instant, Session
 from paddock_orchestrator.store.records import Scope
 
 log = logging.getLogger("paddock.starts")
@@ -28,7 +26,8 @@ log = logging.getLogger("paddock.starts")
 AGENT = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(@dev)?\Z")
 _NUMBER = re.compile(r"\+?[0-9]{2,15}\Z")
 WATCH_AFTER_S = 0.05
-"""A start that takes longer than a dispatch is watched for its caller going away."""
+"""A start that takes longer than a dispatch, this or up to twice this, is watched for its caller
+going away."""
 
 DISCARD_TIMES = 16
 DISCARD_TIMEOUT_S = 2.0
@@ -52,19 +51,25 @@ _encode = msgspec.json.Encoder().encode
 _NO_CALL = b'{"direction":"inbound"}'
 
 
-@dataclass(slots=True, eq=False)
-class _Pending:
+class _Started(msgspec.Struct, frozen=True):
+    session_id: str
+    replayed: bool = False
+
+
+class _Pending(msgspec.Struct, eq=False):
     """A start under way, which a retry with the same key joins."""
 
     digest: bytes
-    outcome: asyncio.Future["_Started | Refused"]
+    outcome: asyncio.Future[_Started | Refused]
     callers: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Started:
-    session_id: str
-    replayed: bool = False
+class _Unanswered(msgspec.Struct, eq=False):
+    """A start that may have to be watched for its caller going away."""
+
+    session: Session
+    receive: Receive
+    pending: _Pending | None
 
 
 class Start:
@@ -72,16 +77,24 @@ class Start:
         self._orchestrator = orchestrator
         self._keyring = keyring
         self._pending: dict[tuple[str, str, str], _Pending] = {}
+        self._unanswered: dict[str, _Unanswered] = {}
+        """Oldest first; those that are watched are no longer among them."""
+        self._looks_soon = False
         self._watchers: dict[str, asyncio.Task[None]] = {}
 
     async def __call__(self, scope: Any, receive: Receive, send: SendMessage, agent: str) -> None:
         try:
             grant = self._admitted(scope, agent)
             raw = await self._read(scope, receive)
-            self._within_rate(grant)
+            at = now()
+            if not grant.bucket.take(at.mono):
+                raise _too_often(grant, at)
             request = _parsed(raw)
             key = _idempotency_key(scope)
-            outcome = await self._outcome(grant, agent, request, raw, key, receive)
+            if key is None:
+                outcome = await self._begin(self._session(grant, agent, request, at), receive)
+            else:
+                outcome = await self._once(grant, agent, request, raw, key, at, receive)
         except ApiError as error:
             await answer_error(send, error)
             return
@@ -127,23 +140,17 @@ class Start:
                 raise _too_large(limit)
         return b"".join(parts)
 
-    @staticmethod
-    def _within_rate(grant: Grant) -> None:
-        at = now().mono
-        if not grant.bucket.take(at):
-            raise refusal(Refused(Reason.RATE_LIMITED, max(1, round(grant.bucket.due_in(at)))))
-
-    async def _outcome(
+    async def _once(
         self,
         grant: Grant,
         agent: str,
         request: StartBody,
         raw: bytes,
-        key: str | None,
+        key: str,
+        at: Instant,
         receive: Receive,
     ) -> _Started | Refused:
-        if key is None:
-            return await self._begin(self._session(grant, agent, request), receive)
+        """Begin, or what a request with this key has begun."""
         digest = hashlib.sha256(agent.encode() + b"\0" + raw).digest()
         slot = (grant.org, agent, key)
         pending = self._pending.get(slot)
@@ -158,10 +165,13 @@ class Start:
         pending = _Pending(digest, asyncio.get_running_loop().create_future())
         self._pending[slot] = pending
         try:
-            outcome = await self._replayed(slot, digest) or await self._begin(
-                self._session(grant, agent, request, key, digest), receive, pending
-            )
-            pending.outcome.set_result(outcome)
+            began: _Started | Refused | None = None
+            if self._orchestrator.journal.may_be_used(*slot):
+                began = await self._replayed(slot, digest)
+            if began is None:
+                session = self._session(grant, agent, request, at, key, digest)
+                began = await self._begin(session, receive, pending)
+            pending.outcome.set_result(began)
         except BaseException as why:
             if not pending.outcome.done():
                 failed = why if isinstance(why, Exception) else ConnectionError("start abandoned")
@@ -170,7 +180,7 @@ class Start:
             raise
         finally:
             del self._pending[slot]
-        return outcome
+        return began
 
     async def _replayed(self, slot: tuple[str, str, str], digest: bytes) -> _Started | None:
         row = await self._orchestrator.journal.used(*slot)
@@ -185,6 +195,7 @@ class Start:
         grant: Grant,
         agent: str,
         request: StartBody,
+        at: Instant,
         key: str | None = None,
         digest: bytes | None = None,
     ) -> Session:
@@ -194,7 +205,7 @@ class Start:
         return Session(
             session_id=new_session_id(),
             pool=pool,
-            requested=now(),
+            requested=at,
             max_duration_s=pool.declared.max_duration_s,
             call=_NO_CALL if request.call is None else _call_facts(request.call),
             data=b"{}" if body == b"null" else body,
@@ -209,30 +220,36 @@ class Start:
         if not orchestrator.journal.healthy:
             session.pool.counters.refusals += 1
             return Refused(Reason.STORE_UNAVAILABLE, 2)
-        loop = asyncio.get_running_loop()
-        watch = loop.call_later(WATCH_AFTER_S, self._watch, session, receive, pending)
+        session_id = session.session_id
+        self._unanswered[session_id] = _Unanswered(session, receive, pending)
+        if not self._looks_soon:
+            self._looks_soon = True
+            asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._look)
         try:
             refused = await orchestrator.start(session)
-        except DuplicateKey:
-            raise _other_body(session.idempotency_key or "") from None
         finally:
-            watch.cancel()
-            watcher = self._watchers.pop(session.session_id, None)
-            if watcher is not None:
-                watcher.cancel()
-        return refused if refused is not None else _Started(session.session_id)
+            if self._unanswered.pop(session_id, None) is None:
+                self._watchers.pop(session_id).cancel()
+        return refused if refused is not None else _Started(session_id)
 
-    def _watch(self, session: Session, receive: Receive, pending: _Pending | None) -> None:
-        task = asyncio.get_running_loop().create_task(self._until_gone(session, receive, pending))
-        self._watchers[session.session_id] = task
+    def _look(self) -> None:
+        """Watch what is not answered by now; come again for what is younger."""
+        loop = asyncio.get_running_loop()
+        self._looks_soon = False
+        late_mono = now().mono - WATCH_AFTER_S
+        for session_id, one in list(self._unanswered.items()):
+            if one.session.requested.mono > late_mono:
+                self._looks_soon = True
+                loop.call_later(WATCH_AFTER_S, self._look)
+                break
+            del self._unanswered[session_id]
+            self._watchers[session_id] = loop.create_task(self._until_gone(one))
 
-    async def _until_gone(
-        self, session: Session, receive: Receive, pending: _Pending | None
-    ) -> None:
-        while (await receive())["type"] != "http.disconnect":
+    async def _until_gone(self, one: _Unanswered) -> None:
+        while (await one.receive())["type"] != "http.disconnect":
             pass
-        if pending is None or pending.callers == 1:
-            self._orchestrator.caller_left(session.session_id)
+        if one.pending is None or one.pending.callers == 1:
+            self._orchestrator.caller_left(one.session.session_id)
 
     async def _answer(self, scope: Any, send: SendMessage, agent: str, started: _Started) -> None:
         orchestrator = self._orchestrator
@@ -253,6 +270,11 @@ def refusal(refused: Refused) -> ApiError:
         attempts = [{"runner": a.runner_id, "reason": a.reason} for a in refused.attempts]
         extra = {"attempts": attempts}
     return ApiError(refused.status, refused.reason, refused.message, refused.retry_after_s, extra)
+
+
+def _too_often(grant: Grant, at: Instant) -> ApiError:
+    after_s = max(1, round(grant.bucket.due_in(at.mono)))
+    return refusal(Refused(Reason.RATE_LIMITED, after_s))
 
 
 def _parsed(raw: bytes) -> StartBody:

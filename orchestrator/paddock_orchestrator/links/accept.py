@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import parse_qs
 
-from paddock_orchestrator.links.outbox import Receive
+from paddock_orchestrator.links.outbox import Message, Receive
 
 CLEAN_CODES = frozenset({1000, 1001})
 
@@ -24,9 +24,9 @@ def bearer(scope: Any) -> str:
     """The bearer key of a request or an upgrade, "" when there is none."""
     for name, value in scope["headers"]:
         if name == b"authorization":
-            kind, _, text = value.decode("latin-1").partition(" ")
-            if kind.lower() == "bearer":
-                return str(text.strip())
+            kind, _, text = value.partition(b" ")
+            if kind.lower() == b"bearer":
+                return str(text.decode("latin-1").strip())
     return ""
 
 
@@ -38,7 +38,11 @@ def query(scope: Any) -> dict[str, str]:
 
 async def received(receive: Receive) -> str:
     """The next text message. Raises `Closed` when the peer is gone."""
-    message = await receive()
+    return text_of(await receive())
+
+
+def text_of(message: Message) -> str:
+    """A received message as text. Raises `Closed` when it says that the peer is gone."""
     if message["type"] != "websocket.receive":
         raise Closed(int(message.get("code") or 1005))
     text = message.get("text")

@@ -28,13 +28,17 @@ class Outbox:
     def text(self, text: str) -> None:
         """Send a text message now, or as soon as the peer reads again."""
         if not self.closed:
-            self._put({"type": "websocket.send", "text": text}, len(text))
+            message: Message = {"type": "websocket.send", "text": text}
+            if self._drainer is not None or not self._at_once(message):
+                self._put(message, len(text))
 
     def close(self, code: int, reason: str = "") -> None:
         """Send what waits, then the closing frame. What is put later is dropped."""
         if not self.closed:
             self.closed = True
-            self._put({"type": "websocket.close", "code": code, "reason": reason[:120]}, 0)
+            message: Message = {"type": "websocket.close", "code": code, "reason": reason[:120]}
+            if self._drainer is not None or not self._at_once(message):
+                self._put(message, 0)
 
     def dropped(self) -> None:
         """The peer is gone: nothing will be sent any more."""
@@ -44,8 +48,7 @@ class Outbox:
             self._drainer.cancel()
 
     def _put(self, message: Message, size: int) -> None:
-        if self._drainer is None and self._at_once(message):
-            return
+        """Keep what cannot be sent at once."""
         self._backlog.append(message)
         self._bytes += size
         if self._bytes > BACKLOG_BYTES:

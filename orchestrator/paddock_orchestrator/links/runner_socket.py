@@ -7,7 +7,7 @@ from typing import Any
 from paddock.protocol import closing, control
 from paddock.protocol.codec import ProtocolError, Unknown
 from paddock_orchestrator.keyring import Grant, Keyring
-from paddock_orchestrator.links.accept import bearer, received
+from paddock_orchestrator.links.accept import bearer, received, text_of
 from paddock_orchestrator.links.outbox import Outbox, Receive, SendMessage
 from paddock_orchestrator.orchestrator import Orchestrator
 from paddock_orchestrator.state.book import Runner
@@ -41,13 +41,7 @@ class RunnerSocket:
         try:
             async with asyncio.timeout(REGISTER_TIMEOUT_S):
                 runner = self._registered(await received(receive), grant, socket, scope)
-            while (text := await received(receive)) is not None:
-                frame = control.from_runner.parse(text)
-                if isinstance(frame, Unknown):
-                    continue
-                if runner.socket != socket:
-                    break
-                self._orchestrator.hear(runner, frame)
+            await self._listen(receive, runner, socket)
         except ProtocolError as why:
             log.warning("runner_broke_protocol", extra={"why": str(why)})
             outbox.close(closing.PROTOCOL_VIOLATION, str(why))
@@ -59,6 +53,18 @@ class RunnerSocket:
             self._orchestrator.socket_closed(runner, socket)
             if not outbox.closed:
                 outbox.dropped()
+
+    async def _listen(self, receive: Receive, runner: Runner, socket: int) -> None:
+        """Pass on what the runner says, until a newer socket of its own takes over."""
+        parse, hear = control.from_runner.parse, self._orchestrator.hear
+        while True:
+            message = await receive()
+            frame = parse(message.get("text") or text_of(message))
+            if isinstance(frame, Unknown):
+                continue
+            if runner.socket != socket:
+                return
+            hear(runner, frame)
 
     def _registered(self, text: str | None, grant: Grant, socket: int, scope: Any) -> Runner:
         if text is None:

@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+
+import msgspec
 
 from paddock.protocol import control, features
 from paddock.protocol.permits import Permits
@@ -18,7 +19,7 @@ from paddock_orchestrator.state.effects import Effect
 from paddock_orchestrator.state.timers import Timers
 
 
-class Instant(NamedTuple):
+class Instant(msgspec.Struct, frozen=True, gc=False):
     """One reading of both clocks: deadlines use `mono`, records use `wall_ms`."""
 
     mono: float
@@ -58,8 +59,9 @@ RunnerKey = tuple[str, str]
 """(organization, runner id)"""
 
 
-@dataclass(slots=True, eq=False)
-class Session:
+class Session(msgspec.Struct, eq=False):
+    """Compared and hashed by identity. A struct, because one is made for every start."""
+
     session_id: str
     pool: "Pool"
     requested: Instant
@@ -159,7 +161,7 @@ class Runner:
     def used(self) -> int:
         """Slots taken. A runner that frees slots silently is believed over our own count."""
         own = len(self.held) + len(self.ghosts)
-        return own if self.speaks_events else max(own, self.reported)
+        return own if features.EVENTS in self.features else max(own, self.reported)
 
 
 @dataclass(frozen=True, slots=True)

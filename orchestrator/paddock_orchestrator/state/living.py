@@ -20,8 +20,8 @@ _LIVE = (Stage.ASSIGNED, Stage.ACTIVE, Stage.ENDING)
 def heard(book: Book, runner: Runner, event: control.SessionEvent, now: Instant) -> None:
     """A runner's event. Repeated, late and unknown ones are acknowledged and change nothing."""
     session = book.sessions.get(event.session_id)
-    job_id = f"{event.session_id}.{event.attempt}"
     if session is None or session.runner is not runner or session.attempt != event.attempt:
+        job_id = f"{event.session_id}.{event.attempt}"
         if event.kind == "ended" and runner.ghosts.pop(job_id, None) is not None:
             refresh(book, runner, now)
             wake(book, runner.pool, now)

@@ -161,7 +161,7 @@ class Dispatcher:
         book = self.book
         if len(book.timers) > 1000 + 8 * len(book.sessions) + 8 * len(book.runners):
             book.timers.keep(
-                lambda t: not isinstance(t.key, Session) or t.key.session_id in book.sessions
+                lambda key: not isinstance(key, Session) or key.session_id in book.sessions
             )
 
     def tick(self, now: Instant) -> list[Effect]:

@@ -73,7 +73,11 @@ class Relay:
             waiting, self._for_agent = self._for_agent, deque()
             return [output for _, frame in waiting for output in self._to_plain_agent(frame)]
         self._agent_has(hello.received)
-        return [ToRunner(frame) for _, frame in self._for_agent]
+        # A caller may have come back first and told what it heard before we were restarted.
+        acked: list[Output] = (
+            [ToRunner(bridge.Ack(seq=self.agent_acked))] if self.agent_acked else []
+        )
+        return [*acked, *(ToRunner(frame) for _, frame in self._for_agent)]
 
     def runner_closed(self) -> None:
         self.runner_here = False

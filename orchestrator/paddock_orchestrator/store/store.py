@@ -48,7 +48,7 @@ class Store:
         url: str,
         *,
         busy_timeout_s: float = 5.0,
-        max_queue: int = 4096,
+        max_queue: int = 16_384,
         max_batch: int = 512,
         reader_threads: int = 2,
         synchronous: Synchronous = "NORMAL",
@@ -71,6 +71,7 @@ class Store:
             max_queue=max_queue,
             max_batch=max_batch,
             synchronous=synchronous,
+            apart=statements.ADD_EVENT,
         )
         reader = Reader(path, busy_timeout_s=busy_timeout_s, threads=reader_threads)
         store = cls(path, reader, writer)
@@ -86,6 +87,11 @@ class Store:
         self.writer.stop()
         await asyncio.to_thread(self.writer.join)
         await self.reader.close()
+
+    @property
+    def ok(self) -> bool:
+        """Whether the last commit succeeded."""
+        return self.writer.ok
 
     def health(self) -> StoreHealth:
         """Whether the last commit succeeded, and how busy the writer is."""
@@ -106,6 +112,13 @@ class Store:
         Fails with `DuplicateKey` if another session of the agent has its idempotency key.
         """
         return self.writer.submit(statements.started(row, events), on_commit)
+
+    def tell_started(self, row: SessionRow, *, on_commit: OnCommit, on_failure: OnFailure) -> None:
+        """As `record_started`, told by a call: one of the two is called in the end.
+
+        A future and the wake-up of who awaits it cost a start more than a call does.
+        """
+        self.writer.submit_soon(statements.started(row, ()), on_commit, on_failure)
 
     def record_changed(
         self,

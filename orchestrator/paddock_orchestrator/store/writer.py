@@ -18,7 +18,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, TypeVar
+
+import msgspec
 
 from paddock_orchestrator.store.errors import StoreClosed, StoreUnavailable
 from paddock_orchestrator.store.failures import (
@@ -52,7 +54,7 @@ LAZY_S = 0.02
 """How long a submission that nobody waits for may wait for company."""
 
 
-class _Submission(NamedTuple):
+class _Submission(msgspec.Struct, frozen=True):
     rows: Sequence[Row]
     task: Task[Any] | None
     future: asyncio.Future[Any] | None
@@ -72,15 +74,21 @@ class Writer:
         path: Path,
         *,
         busy_timeout_s: float = 5.0,
-        max_queue: int = 4096,
+        max_queue: int = 16_384,
         max_batch: int = 512,
         synchronous: Synchronous = "NORMAL",
+        apart: str = "",
     ) -> None:
+        """`apart`: a statement whose rows do not depend on what else a submission does.
+
+        Those of a whole batch are run together, however they are interleaved with other rows.
+        """
         self._path = path
         self._busy_timeout_s = busy_timeout_s
         self._max_queue = max_queue
         self._max_batch = max_batch
         self._synchronous = synchronous
+        self._apart = apart
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Batch | None] = SimpleQueue()
         self._held: _Batch = []
@@ -108,6 +116,18 @@ class Writer:
         self._put(_Submission(rows, None, future, on_commit, None))
         return future
 
+    def submit_soon(
+        self,
+        rows: Sequence[Row],
+        on_commit: Callable[[], None],
+        on_failure: Callable[[Exception], None],
+    ) -> None:
+        """As `submit`, told by a call: one of the two is called on the loop.
+
+        `on_failure` is called at once when the queue is full or the writer is stopped.
+        """
+        self._put(_Submission(rows, None, None, on_commit, on_failure))
+
     def submit_lazily(
         self,
         rows: Sequence[Row],
@@ -128,6 +148,11 @@ class Writer:
         future: asyncio.Future[T] = self._loop.create_future()
         self._put(_Submission((), task, future, None, None))
         return future
+
+    @property
+    def ok(self) -> bool:
+        """Whether the last commit succeeded."""
+        return not self._failure
 
     def health(self) -> StoreHealth:
         """How the writer is doing. Callable from any thread."""
@@ -240,7 +265,7 @@ class Writer:
         connection = self._connect()
         connection.execute("BEGIN IMMEDIATE")
         try:
-            _apply(connection, batch, results)
+            _apply(connection, batch, results, self._apart)
             connection.execute("COMMIT")
             return []
         except Exception as error:
@@ -251,7 +276,8 @@ class Writer:
         connection.execute("BEGIN IMMEDIATE")
         try:
             outcomes = [
-                _apply_one(connection, position, one, results) for position, one in enumerate(batch)
+                _apply_one(connection, position, one, results, self._apart)
+                for position, one in enumerate(batch)
             ]
             connection.execute("COMMIT")
         except BaseException:
@@ -334,35 +360,53 @@ def _fail(submission: _Submission, error: Exception) -> None:
         submission.on_failure(error)
 
 
-def _apply(connection: sqlite3.Connection, batch: _Batch, results: dict[int, Any]) -> None:
-    """Run the batch in order, rows that follow each other with one statement together."""
+def _apply(
+    connection: sqlite3.Connection, batch: _Batch, results: dict[int, Any], apart: str
+) -> None:
+    """Run the batch in order, rows that follow each other with one statement together.
+
+    Rows of the statement `apart` run together after the others, but before a task.
+    """
     statement = ""
     parameters: list[tuple[Any, ...]] = []
-    for position, (rows, task, *_) in enumerate(batch):
-        for sql, values in rows:
+    aside: list[tuple[Any, ...]] = []
+    for position, one in enumerate(batch):
+        for sql, values in one.rows:
+            if sql is apart:
+                aside.append(values)
+                continue
             if sql is not statement:
                 if parameters:
                     connection.executemany(statement, parameters)
                 statement = sql
                 parameters = []
             parameters.append(values)
-        if task is not None:
+        if one.task is not None:
             if parameters:
                 connection.executemany(statement, parameters)
                 parameters = []
-            results[position] = task(connection)
+            if aside:
+                connection.executemany(apart, aside)
+                aside = []
+            results[position] = one.task(connection)
     if parameters:
         connection.executemany(statement, parameters)
+    if aside:
+        connection.executemany(apart, aside)
 
 
 def _apply_one(
-    connection: sqlite3.Connection, position: int, one: _Submission, results: dict[int, Any]
+    connection: sqlite3.Connection,
+    position: int,
+    one: _Submission,
+    results: dict[int, Any],
+    apart: str,
 ) -> _Outcome:
     """Run one submission so that its failure takes nothing else with it."""
     connection.execute("SAVEPOINT one")
     try:
         result: dict[int, Any] = {}
-        _apply(connection, [one], result)
+        _apply(connection, [one], result, apart)
     except Exception as error:
         if is_environment(error):
             raise

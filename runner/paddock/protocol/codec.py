@@ -1,7 +1,7 @@
 """JSON text in, typed frames out: one decoder per direction, and errors that say what to mend."""
 
 import re
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 import msgspec
 import msgspec.inspect
@@ -9,7 +9,7 @@ import msgspec.inspect
 MAX_FRAME_BYTES = 1 << 20
 """Largest message either side accepts; the limit of the v2 runner's WebSocket library."""
 
-_encoder = msgspec.json.Encoder()
+_encode = msgspec.json.Encoder().encode
 _PATH = re.compile(r" - at `(?:key in )?\$([^`]*)`")
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 _MISMATCH = re.compile(r"Expected `([^`]+)`, got `[^`]+`\Z")
@@ -53,14 +53,14 @@ class Unknown(msgspec.Struct, frozen=True):
 
 def encode(frame: msgspec.Struct) -> str:
     """The frame as one JSON text message."""
-    return _encoder.encode(frame).decode()
+    return _encode(frame).decode()
 
 
 class Direction(Generic[F]):
     """Decodes the frames that travel one way over one socket."""
 
     def __init__(self, frames: Any, tag_field: str) -> None:
-        self._decoder = msgspec.json.Decoder(frames)
+        self._decode = msgspec.json.Decoder(frames).decode
         self._tag_field = tag_field
         members = getattr(frames, "__args__", None) or (frames,)
         self._members = {str(m.__struct_config__.tag): m for m in members}
@@ -71,7 +71,8 @@ class Direction(Generic[F]):
         Unknown fields are ignored. Raises `ProtocolError` for anything else that does not fit.
         """
         try:
-            return cast("F", self._decoder.decode(message))
+            frame: F = self._decode(message)
+            return frame
         except (msgspec.ValidationError, msgspec.DecodeError, UnicodeError, RecursionError) as why:
             return self._explain(message, why)
 

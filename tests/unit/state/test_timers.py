@@ -30,5 +30,5 @@ def test_what_is_kept_fires_as_before(times: list[float]) -> None:
     timers = Timers()
     for number, at in enumerate(times):
         timers.set(at, Alarm.WAIT, number)
-    timers.keep(lambda t: isinstance(t.key, int) and t.key % 2 == 0)
+    timers.keep(lambda key: isinstance(key, int) and key % 2 == 0)
     assert sorted(times[::2]) == [t.at for t in timers.due(100)]
