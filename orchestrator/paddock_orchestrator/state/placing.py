@@ -298,7 +298,8 @@ def retry(book: Book, session: Session, now: Instant) -> None:
     if connected or pool.live(now.mono) or now.mono < book.recover_until:
         _enqueue(book, session, front=True)
         return
-    refuse(book, session, Refused(Reason.START_TIMEOUT, 1, session.refused_by), now)
+    reason = Reason.START_TIMEOUT if session.counted_attempts else Reason.DRAINING
+    refuse(book, session, Refused(reason, 1, session.refused_by), now)
 
 
 def offer_timed_out(book: Book, session: Session, attempt: object, now: Instant) -> None:

@@ -194,3 +194,13 @@ def test_permits_hold_a_start_back_until_one_is_due() -> None:
     table.now += 60.1
     table.hear(runner, control.Heartbeat(active_jobs=1))
     assert runner.used == 2
+
+
+def test_a_start_that_only_draining_runners_refused_is_told_so() -> None:
+    table = Table()
+    table.runner()
+    session, _ = table.start()
+
+    effects = table.ack(session, accepted=False, reason="draining")
+
+    assert [a.refused.reason for a in only(effects, fx.Answer)] == ["draining"]
