@@ -67,10 +67,12 @@ class Caller:
         """The next frame of one of these kinds; what comes before it is kept in `heard`."""
         while True:
             frame: dict[str, Any] = json.loads(self._socket.recv(timeout=timeout_s))
-            self.heard.append(frame)
             if frame["event"].startswith("agent."):
-                self.received = max(self.received, frame.get("seq", 0))
+                if frame["seq"] <= self.received:
+                    continue
+                self.received = frame["seq"]
                 self._socket.send(json.dumps({"event": "ack", "seq": self.received}))
+            self.heard.append(frame)
             if frame["event"] in events:
                 return frame
 

@@ -100,7 +100,7 @@ class Relay:
             return [ToCaller(ack)] if self.caller_here else []
         frame = self._translated(frame)
         if self.numbered and frame.seq:
-            if frame.seq <= self.agent_received:
+            if frame.seq <= max(self.agent_received, self.agent_acked):
                 return self._ack_agent() if frame.seq <= self.agent_acked else []
             self.agent_received = frame.seq
         else:
