@@ -12,7 +12,7 @@ from paddock_orchestrator.store.seen import SeenKeys
 from paddock_orchestrator.store.store import Store
 
 _MAX_UNSAVED = 100_000
-_CHECKPOINT = 1000
+_CHECKPOINT = 50
 _encode = msgspec.json.Encoder().encode
 
 

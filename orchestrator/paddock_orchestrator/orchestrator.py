@@ -437,7 +437,8 @@ class Orchestrator:
     def stop(self) -> None:
         """Refuse new starts and tell every socket to come again. Sessions live on in runners."""
         self.stopping = True
-        self._checkpoint()
+        while self.book.dirty:
+            self._checkpoint()
         self.journal.dismiss_followers()
         self.switchboard.close_all()
         for outbox in list(self._sockets.values()):

@@ -40,8 +40,8 @@ class Settings:
     """Ended sessions, their events and idempotency keys are deleted after this."""
     caller_grace_s: float = 30.0
     """How long a text caller may be away before it counts as having hung up."""
-    checkpoint_s: float = 0.5
-    """How often changed but unended sessions are written."""
+    checkpoint_s: float = 0.1
+    """How often some of the sessions that changed and go on are written."""
     log_format: str = "text"
     """`text` or `json`."""
     log_level: str = "info"

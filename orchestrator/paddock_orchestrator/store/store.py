@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from paddock_orchestrator.store import pruning, queries, statements
+from paddock_orchestrator.store.checkpointer import Checkpointer
 from paddock_orchestrator.store.location import database_path, prepare_file
 from paddock_orchestrator.store.migrations import migrate
 from paddock_orchestrator.store.reader import Reader
@@ -37,8 +38,11 @@ class Store:
     `RecordRejected`; every reading one with the first two.
     """
 
-    def __init__(self, path: Path, reader: Reader, writer: Writer) -> None:
+    def __init__(
+        self, path: Path, reader: Reader, writer: Writer, checkpointer: Checkpointer
+    ) -> None:
         self.path = path
+        self.checkpointer = checkpointer
         self.reader = reader
         self.writer = writer
 
@@ -74,7 +78,7 @@ class Store:
             apart=statements.ADD_EVENT,
         )
         reader = Reader(path, busy_timeout_s=busy_timeout_s, threads=reader_threads)
-        store = cls(path, reader, writer)
+        store = cls(path, reader, writer, Checkpointer(path))
         try:
             await writer.submit(())
         except BaseException:
@@ -84,7 +88,9 @@ class Store:
 
     async def close(self) -> None:
         """Commit what is queued, resolve its futures, and close the file. May be called again."""
+        self.checkpointer.stop()
         self.writer.stop()
+        await asyncio.to_thread(self.checkpointer.join)
         await asyncio.to_thread(self.writer.join)
         await self.reader.close()
 

@@ -42,8 +42,8 @@ Synchronous = Literal["NORMAL", "FULL"]
 _log = logging.getLogger(__name__)
 
 _PROBE_INTERVAL_S = 1.0
-_CHECKPOINT_PAGES = 4000
-"""16 MiB of log between checkpoints, not SQLite's 4: a page is written once for more commits."""
+_CHECKPOINT_PAGES = 65_536
+"""256 MiB of log before a commit moves it itself: the checkpointer should have come before."""
 _PROBE = (
     "INSERT INTO settings (name, value) VALUES ('store.probe', ?)"
     " ON CONFLICT (name) DO UPDATE SET value=excluded.value"
