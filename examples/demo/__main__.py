@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import sys
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -106,6 +107,7 @@ def _report(show: Show, evidence: Evidence) -> bool:
 
 
 def _what_next(ready: Stage) -> None:
+    paddock = str(Path(sys.executable).with_name("paddock"))
     names = ("PADDOCK_HOME", "PADDOCK_CONTEXTS")
     exports = "export " + " ".join(f"{name}={ready.env[name]}" for name in names)
     console.print("\nThe pool is still up. In this or another terminal:", highlight=False)
@@ -117,7 +119,8 @@ def _what_next(ready: Stage) -> None:
         f"paddock logs {NAME} -f",
         f"paddock down {NAME}",
     ):
-        console.print(f"  {line}", highlight=False, soft_wrap=True)
+        command = line.replace("paddock", paddock, 1) if line.startswith("paddock") else line
+        console.print(f"  {command}", highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":
