@@ -182,6 +182,7 @@ async def serve(port: int) -> None:
         ws_ping_interval=10.0,
         ws_ping_timeout=15.0,
         ws_per_message_deflate=False,
+        proxy_headers=False,
         server_header=False,
         date_header=False,
     )
