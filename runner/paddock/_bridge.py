@@ -34,14 +34,6 @@ class Ending:
     detail: str = ""
 
 
-@dataclass(slots=True)
-class Opened:
-    """What the handshake told."""
-
-    call: bridge.CallStarted
-    recording: bool
-
-
 @dataclass(eq=False)
 class BridgeLink:
     """One session's bridge. Frames sent while it is away go out, in order, when it is back."""
@@ -135,10 +127,6 @@ class BridgeLink:
                     await socket.close(closing.NORMAL)
             except (TimeoutError, ConnectionClosed):
                 pass
-
-    @property
-    def connected(self) -> bool:
-        return self._socket is not None
 
     async def _flush(self) -> None:
         """Transmit what the present socket has not carried yet, in order.

@@ -78,10 +78,6 @@ class ControlSocket:
             except TimeoutError:
                 pass
 
-    @property
-    def connected(self) -> bool:
-        return self._link.registered
-
     def _closed(self, closed: ConnectionClosed) -> float | None:
         code = closed.rcvd.code if closed.rcvd else 1006
         reason = closed.rcvd.reason if closed.rcvd else ""

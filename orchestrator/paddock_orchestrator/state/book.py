@@ -4,7 +4,6 @@ Single writer: only the functions of this package change it, always through `mac
 """
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -284,9 +283,6 @@ class Book:
         if now.mono >= self.recover_until:
             return False
         return any(s.orphaned_at is not None for s in self.sessions.values())
-
-    def open_sessions(self) -> Iterator[Session]:
-        return iter(self.sessions.values())
 
     def validate(self) -> None:
         """Raise AssertionError if an invariant is broken. Called after each step in tests."""
