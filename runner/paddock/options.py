@@ -6,12 +6,10 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 from paddock.client.contexts import current_context
+from paddock.client.server import DEFAULT_URL, http_base
 from paddock.errors import ConfigurationError
-
-DEFAULT_URL = "http://127.0.0.1:8600"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +87,7 @@ def websocket_base(url: str) -> str:
 
     A bare host is reached over TLS, except on this machine. Raises `ConfigurationError`.
     """
-    text = url.strip().rstrip("/")
-    if "://" not in text:
-        local = text.split(":")[0] in ("localhost", "127.0.0.1")
-        text = f"{'ws' if local else 'wss'}://{text}"
-    parts = urlsplit(text)
-    scheme = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}.get(parts.scheme)
-    if scheme is None or not parts.hostname:
-        raise ConfigurationError(f"base_url: got {url!r}, expected a host or an http(s)/ws(s) URL")
-    return urlunsplit((scheme, parts.netloc, parts.path, "", ""))
+    return "ws" + http_base(url).removeprefix("http")
 
 
 class _Environment:
