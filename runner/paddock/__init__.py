@@ -30,7 +30,7 @@ _HOMES = {
     "CredentialRefused": "paddock.errors",
     "DialogAdapter": "paddock.adapters.dialog",
     "PaddockError": "paddock.errors",
-    "RunnerStats": "paddock.runner",
+    "RunnerStats": "paddock.stats",
     "Session": "paddock.session",
     "SessionEnded": "paddock.errors",
     "SessionStalled": "paddock.errors",
@@ -47,8 +47,9 @@ if TYPE_CHECKING:
         SessionEnded,
         SessionStalled,
     )
-    from paddock.runner import AgentRunner, RunnerStats
+    from paddock.runner import AgentRunner
     from paddock.session import Session
+    from paddock.stats import RunnerStats
 
 
 def __getattr__(name: str) -> Any:

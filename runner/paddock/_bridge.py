@@ -13,6 +13,7 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
+from paddock._tls import tls_for
 from paddock.errors import SessionEnded, SessionStalled
 from paddock.protocol import bridge, closing, features
 from paddock.protocol.backoff import Backoff
@@ -156,7 +157,7 @@ class BridgeLink:
         url = f"{self.url}{separator}{urlencode({'token': self.token})}"
         socket = await connect(
             url, open_timeout=DIAL_TIMEOUT_S, max_size=MAX_FRAME_BYTES, compression=None,
-            ping_interval=10, ping_timeout=15, close_timeout=2, proxy=None,
+            ping_interval=10, ping_timeout=15, close_timeout=2, proxy=None, ssl=tls_for(url),
         )  # fmt: skip
         try:
             async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):

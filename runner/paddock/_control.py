@@ -10,6 +10,7 @@ from collections.abc import Callable
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
+from paddock._tls import tls_for
 from paddock.errors import CredentialRefused
 from paddock.protocol import closing, control
 from paddock.protocol.backoff import Backoff
@@ -91,7 +92,7 @@ class ControlSocket:
         async with connect(
             self._url, additional_headers=self._headers, open_timeout=OPEN_TIMEOUT_S,
             max_size=MAX_FRAME_BYTES, compression=None, ping_interval=10, ping_timeout=15,
-            close_timeout=2, proxy=None,
+            close_timeout=2, proxy=None, ssl=tls_for(self._url),
         ) as socket:  # fmt: skip
             self._sending = asyncio.Queue(10_000)
             await socket.send(encode(self._link.registration(self._capabilities())))
@@ -111,7 +112,7 @@ class ControlSocket:
                 finally:
                     writing.cancel()
                     beating.cancel()
-            raise ConnectionClosed(socket.protocol.close_rcvd, socket.protocol.close_sent)
+            raise socket.protocol.close_exc
 
     async def _read(self, socket: ClientConnection) -> None:
         try:

@@ -54,30 +54,31 @@ class EventLog:
         self._name = name
         self._as_json = as_json
         self._write = write
-        self._second = 0
+        self._at_ms = 0
         self._stamp = ""
         self._shapes: dict[str, str] = {}
-        """By event: its line with a place for the stamp, the milliseconds and each field."""
+        """By event: its line with a place for the stamp and each field."""
 
     def line(self, event: str, **fields: str) -> None:
         """Write one line. An event has the same fields each time."""
-        second, ms = divmod(time.time_ns() // 1_000_000, 1000)
-        if second != self._second:
-            self._second = second
+        at_ms = time.time_ns() // 1_000_000
+        if at_ms != self._at_ms:
+            self._at_ms = at_ms
+            second, ms = divmod(at_ms, 1000)
             form = "%Y-%m-%dT%H:%M:%S" if self._as_json else "%H:%M:%S"
-            self._stamp = time.strftime(form, time.gmtime(second))
+            self._stamp = f"{time.strftime(form, time.gmtime(second))}.{ms:03d}"
         shape = self._shapes.get(event)
         if shape is None:
             shape = self._shapes[event] = self._shape(event, tuple(fields))
-        self._write(shape % (self._stamp, ms, *fields.values()))
+        self._write(shape % (self._stamp, *fields.values()))
 
     def _shape(self, event: str, names: tuple[str, ...]) -> str:
         if self._as_json:
             told = "".join([f',"{name}":"%s"' for name in names])
-            head = f'{{"at":"%s.%03dZ","level":"info","event":"{event}"'
+            head = f'{{"at":"%sZ","level":"info","event":"{event}"'
             return f'{head},"logger":"{self._name}"{told}}}\n'
         told = " ".join([f"{name}=%s" for name in names])
-        return f"%s.%03d info    {event}  {told}\n"
+        return f"%s info    {event}  {told}\n"
 
 
 class BufferedStream:

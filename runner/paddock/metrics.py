@@ -58,6 +58,11 @@ class MetricsTracker:
             cost=Cost(voice=self._voice_cost, total=self._voice_cost),
         )
 
+    @property
+    def replies_ms(self) -> tuple[float, ...]:
+        """From each of the caller's turns to the first chunk of its answer."""
+        return tuple(self._llm)
+
     def turn(self, llm_ms: float) -> None:
         """A turn was answered; its first chunk came after `llm_ms`."""
         self._turns += 1

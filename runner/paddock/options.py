@@ -29,6 +29,12 @@ class RunnerOptions:
     dev_mode: bool
     state_dir: Path | None
     """Where the heartbeat file is touched; None writes none."""
+    barrier_file: Path | None
+    """Where the drain that was obeyed is stored; None where nothing is restarted in place."""
+    metrics_port: int | None
+    """Where `/metrics` is shown; 0: any free port. None: nowhere."""
+    instance: str
+    """This process among all of its runner id. In a pod it begins with the pod's uid."""
 
     @property
     def pool(self) -> str:
@@ -66,6 +72,8 @@ def resolve(
     url = base_url or look("BASE_URL") or (context.url if context else DEFAULT_URL)
     pool_slots = look.whole("MAX_SESSIONS", minimum=1)
     claimed = _at_least("max_sessions", max_sessions, 1)
+    state_dir = Path(look("STATE_DIR")) if look("STATE_DIR") else None
+    pod = look("POD_UID")
     return RunnerOptions(
         agent_id=agent,
         api_key=key,
@@ -78,7 +86,10 @@ def resolve(
         drain_timeout_s=look.seconds("DRAIN_TIMEOUT_S", _not_negative(drain_timeout_s)),
         revision=look("REVISION"),
         dev_mode=dev_mode or look("DEV_MODE") in ("1", "true"),
-        state_dir=Path(look("STATE_DIR")) if look("STATE_DIR") else None,
+        state_dir=state_dir,
+        barrier_file=state_dir / f"{pod}.barrier" if state_dir and pod else None,
+        metrics_port=look.whole("METRICS_PORT", minimum=0, maximum=65535),
+        instance=f"{pod}.{secrets.token_hex(8)}".removeprefix("."),
     )
 
 
@@ -97,13 +108,15 @@ class _Environment:
     def __call__(self, name: str) -> str:
         return self._env.get(f"PADDOCK_{name}") or self._env.get(f"UNPOD_{name}") or ""
 
-    def whole(self, name: str, *, minimum: int) -> int | None:
+    def whole(self, name: str, *, minimum: int, maximum: int | None = None) -> int | None:
         text = self(name)
         if not text:
             return None
-        if not text.isdecimal() or int(text) < minimum:
+        most = float("inf") if maximum is None else maximum
+        if not text.isdecimal() or not minimum <= int(text) <= most:
+            bounds = f"at least {minimum}" + (f", at most {maximum}" if maximum else "")
             raise ConfigurationError(
-                f"PADDOCK_{name}: got {text!r}, expected a whole number of at least {minimum}"
+                f"PADDOCK_{name}: got {text!r}, expected a whole number of {bounds}"
             )
         return int(text)
 

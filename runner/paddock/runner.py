@@ -2,15 +2,14 @@
 
 import asyncio
 import logging
-import secrets
 import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 from paddock import logs
+from paddock._barrier_file import restored_barrier, store_barrier
 from paddock._bridge import Ending
 from paddock._call import Call, utc_ms
 from paddock._control import ControlSocket
@@ -18,12 +17,24 @@ from paddock._host import describe_host
 from paddock._process import age_ms, stop_signals, touch_heartbeat
 from paddock.context import CallContext
 from paddock.errors import ConfigurationError, PaddockError
+from paddock.exposition import Page
 from paddock.hooks import Hooks
 from paddock.options import environment, resolve
 from paddock.protocol import control, features
 from paddock.protocol.codec import encode
 from paddock.protocol.permits import Permits
-from paddock.protocol.runner_link import DrainChanged, EndJob, Output, Reply, RunJob, RunnerLink
+from paddock.protocol.runner_link import (
+    DrainChanged,
+    EndJob,
+    Output,
+    Remember,
+    Reply,
+    RunJob,
+    RunnerLink,
+)
+from paddock.protocol.words import EndReason
+from paddock.runner_metrics import RunnerMetrics, show_metrics
+from paddock.stats import RunnerStats
 
 log = logging.getLogger("paddock.runner")
 
@@ -31,20 +42,6 @@ DRAIN_CLEANUP_S = 5.0
 """After the drain deadline: how long ended calls may take to clean up."""
 _HOUR_S = 3600.0
 _FAILED = frozenset({"error", "runner_lost"})
-
-
-@dataclass(frozen=True, slots=True)
-class RunnerStats:
-    """A snapshot of one runner."""
-
-    in_flight: int
-    queued: int
-    """Starts that wait for the pool's capacity."""
-    capacity: int
-    completed_last_hour: int
-    failed_last_hour: int
-    mean_call_duration_s: float
-    """Over the calls that finished within the last hour, failed ones included."""
 
 
 class AgentRunner:
@@ -96,17 +93,19 @@ class AgentRunner:
         self._hooks = Hooks(("call_start", "call_end"))
         self._link = RunnerLink(
             worker_id=options.runner_id,
-            instance=secrets.token_hex(8),
+            instance=options.instance,
             agent_id=options.agent_id,
             pool=options.pool,
             capacity=options.max_sessions,
             permits=Permits(options.permits_per_minute, 60.0),
+            barrier=restored_barrier(options.barrier_file),
         )
         self._host = describe_host(environment())
         self._startup_ms: int | None = None
         self._socket: ControlSocket | None = None
         self._calls: dict[str, tuple[Call, asyncio.Task[Ending]]] = {}
         self._finished: deque[tuple[float, bool, float]] = deque()
+        self._metrics = RunnerMetrics(options.pool)
         self._deadline: asyncio.TimerHandle | None = None
         self._warning: asyncio.TimerHandle | None = None
         self._stopping: asyncio.Event | None = None
@@ -144,7 +143,7 @@ class AgentRunner:
         )
         with stop_signals(self._signalled):
             connecting = asyncio.create_task(self._socket.run())
-            extra = self._touching()
+            extra = self._beside()
             try:
                 await self._until_stopped(connecting)
             finally:
@@ -265,11 +264,22 @@ class AgentRunner:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
 
-    def _touching(self) -> "list[asyncio.Task[None]]":
-        directory = self.options.state_dir
-        if directory is None:
-            return []
-        return [asyncio.create_task(touch_heartbeat(directory, self.options.runner_id))]
+    def _beside(self) -> "list[asyncio.Task[None]]":
+        """What shows the outside how this process does."""
+        options = self.options
+        tasks = []
+        if options.state_dir is not None:
+            touching = touch_heartbeat(options.state_dir, options.runner_id)
+            tasks.append(asyncio.create_task(touching))
+        if options.metrics_port is not None:
+            showing = show_metrics(options.metrics_port, self._figures)
+            tasks.append(asyncio.create_task(showing))
+        return tasks
+
+    def _figures(self) -> Page:
+        return self._metrics.take(
+            self.stats(), connected=self._link.registered, draining=self._link.draining
+        )
 
     # -- calls ------------------------------------------------------------------------------
 
@@ -302,6 +312,9 @@ class AgentRunner:
                 if verb_id and self._socket is not None:
                     result = control.VerbResult(verb_id=verb_id, ok=held is not None)
                     self._socket.send(encode(result))
+            case Remember(drain_epoch, mode):
+                if self.options.barrier_file is not None:
+                    store_barrier(self.options.barrier_file, drain_epoch, mode)
             case DrainChanged(draining=True):
                 log.info("draining", extra={"reason": output.reason})
                 self._set_deadline(output.deadline_s, output.warn_before_s)
@@ -319,9 +332,11 @@ class AgentRunner:
 
         def over(done: "asyncio.Task[Ending]") -> None:
             del self._calls[assign.job_id]
-            failed = done.cancelled() or done.result().reason in _FAILED
+            reason = EndReason.TERMINATED if done.cancelled() else done.result().reason
             now = time.monotonic()
+            failed = done.cancelled() or reason in _FAILED
             self._finished.append((now, not failed, now - began))
+            self._metrics.ended(reason, call.session.metrics.replies_ms)
             if not self._calls and self._idle is not None:
                 self._idle.set()
 

@@ -3,7 +3,16 @@
 from typing import Any, assert_type
 
 from paddock import AsyncClient, ConfigurationError, PaddockError
-from paddock.client.records import Agent, Event, Key, Runner, SessionPage, SessionRecord, Started
+from paddock.client.records import (
+    Agent,
+    Event,
+    Key,
+    Organization,
+    Runner,
+    SessionPage,
+    SessionRecord,
+    Started,
+)
 from paddock.client.text import AgentEvent, TextChannel
 from paddock.errors import ApiError, AtCapacity, NotFound, Unreachable
 
@@ -20,6 +29,7 @@ async def manage() -> None:
         assert_type(page.next, str | None)
         assert_type(await client.sessions.get("id"), SessionRecord)
         assert_type(await client.sessions.end("id", "spam"), SessionRecord)
+        assert_type(await client.organization(), Organization)
         assert_type(await client.keys.list(), tuple[Key, ...])
         key = await client.keys.create("web", "public", agents=("support-en",), expires_in_s=60)
         assert_type(key, Key)

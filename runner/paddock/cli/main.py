@@ -12,6 +12,7 @@ OWN = {
     "completion": ("paddock.cli.completion:completion", "Print the shell's completion script."),
     "context": ("paddock.cli.context:context", "Choose which orchestrator is talked to."),
     "dev": ("paddock.cli.dev:dev", "Run an agent's file here, reload on save, and talk to it."),
+    "doctor": ("paddock.cli.doctor:doctor", "Check connection, keys, versions and a cluster."),
     "init": ("paddock.cli.init:init", "Write a first agent and its AgentDeployment."),
     "load": ("paddock.cli.load:load", "Play many callers at once and measure the answers."),
     "organizations": ("paddock.cli.organizations:organizations", "Organizations and their keys."),
@@ -23,8 +24,12 @@ OWN = {
     "version": ("paddock.cli.version:version", "Print the version."),
 }
 EXTRAS = {
+    "crds": "Print or apply the custom resource definitions.",
     "down": "Stop what `paddock up` runs.",
+    "explain": "Show an operator's last decisions about a pool.",
     "logs": "Show the output of a pool's runners.",
+    "may-uninstall": "Fail while pools are declared on a cluster, and name them.",
+    "operator": "Keep the pools of a Kubernetes cluster.",
     "orchestrator": "Run the session orchestrator.",
     "up": "Run an AgentDeployment on this machine.",
     "validate": "Check an AgentDeployment without running it.",

@@ -1,7 +1,7 @@
 """`paddock organizations`: keys, under the names that users of hosted platforms know."""
 
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import click
 
@@ -26,10 +26,10 @@ def organizations() -> None:
 @server_options
 def list_(output: str, url: str | None, api_key: str | None) -> None:
     """Show the organization in use. A key belongs to one, so it is the only one."""
-    client = client_for(url, api_key)
-    ask(url, api_key, lambda c: c.keys.list())
-    row = {"name": "default", "current": True, "url": client.server.url}
-    show([row], output, ("name", "current", "url"))
+    address = client_for(url, api_key).server.url
+    found = ask(url, api_key, lambda c: c.organization())
+    row = {**asdict(found), "current": True, "url": address}
+    show([row], output, ("name", "organization_id", "created_at", "current", "url"))
 
 
 @organizations.group("keys", epilog=example("paddock organizations keys list"))
@@ -105,7 +105,7 @@ async def use(name: str, url: str | None, api_key: str | None) -> None:
 @server_options
 @run_async
 async def revoke(name: str, url: str | None, api_key: str | None) -> None:
-    """Revoke a key: it opens nothing from now on. Live sessions go on."""
+    """Revoke a key: it opens nothing from now on. Live sessions go on, its runners then stop."""
     async with client_for(url, api_key) as client:
         key = await _find(client, name)
         await client.keys.revoke(key.key_id)

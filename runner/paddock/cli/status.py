@@ -1,5 +1,6 @@
 """`paddock status`."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,7 +41,8 @@ def _show_pool(pool: Mapping[str, Any]) -> None:
         click.echo(f"problem   {pool['problem']}")
     if pool.get("runners"):
         click.echo()
-        table(RUNNERS, [[cell(r.get(c)) for c in RUNNERS] for r in pool["runners"]])
+        runners = [{**r, "age_s": round(time.time() - r["created_at"])} for r in pool["runners"]]
+        table(RUNNERS, [[cell(r.get(c)) for c in RUNNERS] for r in runners])
     for crash in pool.get("crashes", ()):
         click.echo(f"\n{crash['runner']} died {crash['ago_s']:.0f} s ago: {crash['exit']}")
         for line in crash["lines"]:

@@ -14,7 +14,8 @@ from paddock.errors import ApiError, PaddockError, SessionEnded, Unreachable
 
 AT_ONCE_S = 0.5
 """A start answered within this did not make its caller wait."""
-HANGUP_TIMEOUT_S = 10.0
+HANGUP_TIMEOUT_S = 20.0
+"""Longer than the orchestrator waits for a runner before it ends a call without it: 15 s."""
 _OURS = frozenset({"drain_timeout", "terminated", "start_timeout", "cancelled"})
 _FINE = frozenset({"completed", "transferred", "no_response", "max_duration"})
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from paddock.client.records import (
     Agent,
     Key,
+    Organization,
     Runner,
     SessionPage,
     SessionRecord,
@@ -109,6 +110,14 @@ class AsyncClient:
             "replayed": answer.headers.get(REPLAYED_HEADER) == "true",
         }
         return convert(facts, Started)
+
+    async def organization(self) -> Organization:
+        """The organization of the key."""
+        return convert(await self.ask("GET", "/v1/organization"), Organization)
+
+    async def ask_openly(self, path: str) -> Any:
+        """The JSON of a path that asks for no key. Raises `ApiError`."""
+        return (await self._transport.ask("GET", path, key="", repeatable=False)).body
 
     async def ask(
         self,

@@ -115,6 +115,15 @@ class SessionPage:
 
 
 @dataclass(frozen=True, slots=True)
+class Organization:
+    """Whom a key belongs to."""
+
+    organization_id: str
+    name: str
+    created_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Key:
     """A key. `key` is its text: of public keys, and of one just made."""
 

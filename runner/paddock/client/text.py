@@ -16,6 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from paddock._bridge import Ending
+from paddock._tls import tls_for
 from paddock.errors import (
     ChannelLost,
     ConfigurationError,
@@ -240,6 +241,7 @@ class TextChannel:
         socket = await connect(
             f"{self.url}?{asked}", open_timeout=DIAL_TIMEOUT_S, max_size=MAX_FRAME_BYTES,
             compression=None, ping_interval=10, ping_timeout=15, close_timeout=2, proxy=None,
+            ssl=tls_for(self.url),
         )  # fmt: skip
         try:
             async with asyncio.timeout(DIAL_TIMEOUT_S):

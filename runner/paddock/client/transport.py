@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from paddock._tls import CA_BUNDLE, tls_for
 from paddock.client.records import attempts_of
 from paddock.errors import ApiError, Unreachable, api_error
 from paddock.protocol.backoff import Backoff
@@ -48,8 +49,9 @@ class Transport:
                 max_connections=self._max_connections, max_keepalive_connections=64
             )
             self._http = httpx.AsyncClient(
-                base_url=self.url, timeout=self._timeout_s, limits=limits, trust_env=False
-            )
+                base_url=self.url, timeout=self._timeout_s, limits=limits, trust_env=False,
+                verify=tls_for(self.url) or True,
+            )  # fmt: skip
         return self._http
 
     async def close(self) -> None:
@@ -144,6 +146,12 @@ def unreachable(url: str, why: Exception, timeout_s: float) -> Unreachable:
     """No answer, said with what to do about it."""
     import httpx
 
+    if "CERTIFICATE_VERIFY_FAILED" in str(why):
+        return Unreachable(
+            0,
+            "certificate",
+            f"the certificate of {url} is not trusted: name its authority's file in {CA_BUNDLE}",
+        )
     if isinstance(why, httpx.ConnectError):
         return Unreachable(
             0,

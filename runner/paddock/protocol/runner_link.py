@@ -53,13 +53,21 @@ class DrainChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class Remember:
+    """Obeyed: to be stored before the report that follows is sent."""
+
+    drain_epoch: int
+    mode: Mode
+
+
+@dataclass(frozen=True, slots=True)
 class Beat:
     """Registered: send a heartbeat now and every `every_s` seconds."""
 
     every_s: int
 
 
-Output = Reply | RunJob | EndJob | DrainChanged | Beat
+Output = Reply | RunJob | EndJob | DrainChanged | Remember | Beat
 
 
 @dataclass(slots=True)
@@ -237,7 +245,10 @@ class RunnerLink:
         before = self.barrier.drain_epoch
         if self.barrier.obey(epoch, mode) is None:
             return []
-        outputs = self._report()
+        outputs: list[Output] = []
+        if self.barrier.drain_epoch != before:
+            outputs.append(Remember(epoch, mode))
+        outputs += self._report()
         if self.barrier.drain_epoch != before and not self.leaving:
             if drain is None:
                 outputs.append(DrainChanged(draining=False))

@@ -66,6 +66,12 @@ def test_status_and_top_show_the_pool(place: Place, runner: Process) -> None:
     assert "my-first-agent" in place.paddock("top", "--once").stdout
 
 
+def test_a_new_installation_has_one_organization(place: Place) -> None:
+    listed = json.loads(place.paddock("organizations", "list", "-o", "json").stdout)
+    assert [(o["organization_id"], o["name"]) for o in listed] == [("default", "default")]
+    assert listed[0]["created_at"]
+
+
 def test_a_key_is_made_used_and_revoked(place: Place, runner: Process) -> None:
     """A revoked key starts nothing."""
     made = json.loads(place.paddock("organizations", "keys", "create", "web", "-o", "json").stdout)

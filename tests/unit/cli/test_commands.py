@@ -179,6 +179,14 @@ def test_the_chosen_public_key_starts_sessions(
     assert used == ["Bearer sk_1", "Bearer pk_web"]
 
 
+def test_the_organization_is_the_one_the_server_names(run: Paddock, server: FakeHttpServer) -> None:
+    """Whatever it is called."""
+    named = {"organization_id": "org_7", "name": "Acme", "created_at": "2026-01-02T03:04:05.000Z"}
+    server.tell("GET /v1/organization", Told(body=named))
+    listed = json.loads(run("organizations", "list", "-o", "json").output)
+    assert listed == [{**named, "current": True, "url": server.url}]
+
+
 def test_only_a_public_key_can_be_the_default(run: Paddock, server: FakeHttpServer) -> None:
     """And an unknown one is not found."""
     server.tell("GET /v1/keys", Told(body=KEYS))

@@ -11,6 +11,7 @@ from paddock.protocol.runner_link import (
     DrainChanged,
     EndJob,
     Output,
+    Remember,
     Reply,
     RunJob,
     RunnerLink,
@@ -186,3 +187,15 @@ def test_an_acceptance_that_could_not_be_sent_holds_nothing() -> None:
     made.unsent(assign())
     assert made.in_flight == 0
     assert ack(made.receive(assign(), 0.0)).accepted
+
+
+@pytest.mark.parametrize("leaving", [False, True])
+def test_what_was_obeyed_is_to_be_remembered_before_it_is_reported(leaving: bool) -> None:
+    """Also by a process that goes: its container may be restarted."""
+    made = link()
+    made.leaving = leaving
+    outputs = made.receive(control.Drain(drain_epoch=4), 0.0)
+    assert outputs[0] == Remember(4, Mode.DRAIN)
+    assert isinstance(outputs[1], Reply)
+    again = made.receive(control.Drain(drain_epoch=4), 0.0)
+    assert not [o for o in again if isinstance(o, Remember)]

@@ -1,0 +1,170 @@
+"""Metrics as data: declared once, taken as plain numbers, and written by prometheus-client.
+
+A process declares its metrics in one `Declarations`; a scrape is a `Page` of them, which takes no
+sample of anything else. `docs/metrics.md` is written from the same declarations.
+
+The library is loaded with the first scrape: most runners are never scraped.
+"""
+
+import asyncio
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric as Family
+
+LIMIT_S: Final = 4.0
+"""Until a scrape is answered."""
+_OPEN_METRICS: Final = "application/openmetrics-text"
+
+Words = str | tuple[str, ...]
+"""What a label says: its closed set of values, or what they mean; "" for a name."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One family. `name` as it is scraped; the unit is in it."""
+
+    kind: Literal["gauge", "counter", "histogram"]
+    name: str
+    text: str
+    labels: Mapping[str, Words]
+    bounds: tuple[float, ...] = ()
+    """Of a histogram: the upper bounds of its buckets, without the last."""
+
+
+class Declarations(list[Metric]):
+    """Every metric of one process, in the order in which it is shown."""
+
+    def gauge(self, name: str, text: str, **labels: Words) -> Metric:
+        return self._add(Metric("gauge", name, text, labels))
+
+    def counter(self, name: str, text: str, **labels: Words) -> Metric:
+        return self._add(Metric("counter", name, text, labels))
+
+    def histogram(self, name: str, text: str, bounds: Sequence[float], **labels: Words) -> Metric:
+        return self._add(Metric("histogram", name, text, labels, tuple(bounds)))
+
+    def _add(self, metric: Metric) -> Metric:
+        self.append(metric)
+        return metric
+
+
+class Histogram:
+    """Counts by upper bound, on one thread. A value on a bound counts as below it."""
+
+    __slots__ = ("_bounds", "counts", "sum")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = tuple(bounds)
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one value."""
+        self.counts[bisect_left(self._bounds, value)] += 1
+        self.sum += value
+
+
+class Page:
+    """One scrape of what is declared: numbers as they were when they were put.
+
+    It is a collector of the library, which makes its samples in whatever thread writes them.
+    """
+
+    def __init__(self, declared: Sequence[Metric]) -> None:
+        self._declared = declared
+        self._numbers: dict[str, list[tuple[tuple[str, ...], float]]] = {}
+        self._histograms: dict[str, list[tuple[tuple[str, ...], list[int], float]]] = {}
+        for metric in declared:
+            of_kind = self._histograms if metric.kind == "histogram" else self._numbers
+            of_kind[metric.name] = []
+
+    def put(self, metric: Metric, value: float, *labels: str) -> None:
+        """A sample; `labels` in the order of the declaration."""
+        _check(metric, labels)
+        self._numbers[metric.name].append((labels, value))
+
+    def put_histogram(self, metric: Metric, histogram: Histogram, *labels: str) -> None:
+        """All samples of one histogram."""
+        _check(metric, labels)
+        taken = labels, histogram.counts.copy(), histogram.sum
+        self._histograms[metric.name].append(taken)
+
+    def collect(self) -> "Iterator[Family]":
+        """The families, in the order of their declarations, also those without a sample."""
+        for metric in self._declared:
+            yield self._histogram(metric) if metric.kind == "histogram" else self._plain(metric)
+
+    def _plain(self, metric: Metric) -> "Family":
+        from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+
+        of_kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+        family = of_kind(metric.name, metric.text, labels=tuple(metric.labels))
+        for labels, value in self._numbers[metric.name]:
+            family.add_metric(labels, value)
+        return family
+
+    def _histogram(self, metric: Metric) -> "Family":
+        from prometheus_client.metrics_core import HistogramMetricFamily
+        from prometheus_client.utils import floatToGoString
+
+        family = HistogramMetricFamily(metric.name, metric.text, labels=tuple(metric.labels))
+        bounds = [floatToGoString(bound) for bound in (*metric.bounds, float("inf"))]
+        for labels, counts, total in self._histograms[metric.name]:
+            buckets = list(zip(bounds, accumulate(counts), strict=True))
+            family.add_metric(labels, buckets, total)
+        return family
+
+
+def _check(metric: Metric, labels: tuple[str, ...]) -> None:
+    """The library would leave out what is too much, and what is too little."""
+    if len(labels) != len(metric.labels):
+        raise ValueError(f"{metric.name} has {len(metric.labels)} labels, got {labels}")
+
+
+class Scrapes:
+    """Answers the scrapes of one process: one page at a time is written, off the event loop.
+
+    `take` reads the state, in one step on the event loop.
+    """
+
+    def __init__(self, take: Callable[[], Page]) -> None:
+        self._take = take
+        self._turn = asyncio.Lock()
+        self._writing: dict[str, asyncio.Task[tuple[bytes, str]]] = {}
+
+    async def answer(self, accept: str) -> tuple[bytes, str]:
+        """A page and its content type: OpenMetrics for whom `accept` says that it is taken, else
+        the text format.
+
+        Who asks for the same while a page is written gets that page. TimeoutError after
+        `LIMIT_S`.
+        """
+        wish = _wish(accept)
+        writing = self._writing.get(wish)
+        if writing is None:
+            writing = self._writing[wish] = asyncio.create_task(self._write(wish))
+            writing.add_done_callback(lambda _: self._writing.pop(wish))
+        async with asyncio.timeout(LIMIT_S):
+            return await asyncio.shield(writing)
+
+    async def _write(self, wish: str) -> tuple[bytes, str]:
+        async with self._turn:
+            return await asyncio.to_thread(written, self._take(), wish)
+
+
+def written(page: Page, accept: str) -> tuple[bytes, str]:
+    """The page's text and its content type."""
+    from prometheus_client.exposition import choose_encoder
+
+    encode, content_type = choose_encoder(_wish(accept))
+    return encode(page), content_type
+
+
+def _wish(accept: str) -> str:
+    """One of two. What a peer says is not given to the library, which repeats some of it."""
+    return f"{_OPEN_METRICS}; version=1.0.0" if _OPEN_METRICS in accept else ""
