@@ -2,14 +2,27 @@
 
 import asyncio
 import contextlib
+import ssl
 from typing import Self
 
 
 class Proxy:
-    """Listens on a port of its own and passes everything on to `target`."""
+    """Listens on a port of its own and passes everything on to the port `target` of `host`."""
 
-    def __init__(self, target: int) -> None:
+    def __init__(
+        self,
+        target: int,
+        host: str = "127.0.0.1",
+        *,
+        address: str = "127.0.0.1",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """`address`: where it listens. `tls`: what those who come there speak; what is passed on is
+        plain."""
+        self._address = address
+        self._tls = tls
         self.target = target
+        self.host = host
         self.port = 0
         self.open = True
         """False: new connections are closed at once."""
@@ -19,7 +32,7 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, self._address, 0, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -32,7 +45,7 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._tls else 'http'}://{self._address}:{self.port}"
 
     @property
     def connections(self) -> int:
@@ -52,25 +65,33 @@ class Proxy:
     def release(self) -> None:
         self._passing.set()
 
+    def strand(self) -> None:
+        """Like `hold` for the connections there are, for good; new ones pass."""
+        self._passing.clear()
+        self._passing = asyncio.Event()
+        self._passing.set()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self.open:
             writer.transport.abort()
             return
         try:
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
+            far_reader, far_writer = await asyncio.open_connection(self.host, self.target)
         except OSError:
             writer.transport.abort()
             return
         self._writers |= {writer, far_writer}
         for source, sink in ((reader, far_writer), (far_reader, writer)):
-            task = asyncio.create_task(self._pass(source, sink))
+            task = asyncio.create_task(self._pass(source, sink, self._passing))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _pass(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _pass(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, passing: asyncio.Event
+    ) -> None:
         try:
             while data := await source.read(65536):
-                await self._passing.wait()
+                await passing.wait()
                 sink.write(data)
                 await sink.drain()
         except (ConnectionError, OSError):

@@ -3,15 +3,16 @@
     StoreError
     ├── StoreMisconfigured        the operator: the address or the file cannot be used as it is
     │   ├── StoreUnsupported      the address names an engine that this version does not speak
-    │   └── SchemaTooNew          the database was written by a newer version
+    │   ├── SchemaTooNew          the database was written by a newer version
+    │   └── StoreTaken            another orchestrator works on the database
     ├── StoreUnavailable          the environment (locked, disk full, queue full); retry later
     ├── StoreClosed               nobody: the store was closed before the call
     └── RecordRejected            the caller: this record can never be stored as it is
         └── AlreadyExists         a record with the same unique value is there
             └── DuplicateKey      another session holds the idempotency key
 
-Nothing of a record that failed with any of these was kept, with one exception that SQLite cannot
-rule out: an I/O error in the commit itself (`StoreUnavailable`) may have kept all of it.
+Nothing of a record that failed with any of these was kept, with one exception that no database can
+rule out: a commit whose answer did not come (`StoreUnavailable`) may have kept all of it.
 """
 
 from typing import ClassVar
@@ -44,6 +45,10 @@ class StoreUnsupported(StoreMisconfigured):
 
 class SchemaTooNew(StoreMisconfigured):
     """The database was written by a newer version; nothing in it was touched."""
+
+
+class StoreTaken(StoreMisconfigured):
+    """Another orchestrator works on the database."""
 
 
 class StoreUnavailable(StoreError):

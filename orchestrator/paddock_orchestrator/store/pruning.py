@@ -1,13 +1,10 @@
 """Removing what is too old, in small steps, so that starts keep committing in between."""
 
-import sqlite3
-from collections.abc import Sequence
 from functools import partial
 
 from paddock_orchestrator.store import queries, statements
-from paddock_orchestrator.store.reader import Reader
 from paddock_orchestrator.store.records import Pruned
-from paddock_orchestrator.store.writer import Writer
+from paddock_orchestrator.store.sides import Reader, Writer
 
 _STEP = 200
 """Sessions, or events, removed in one transaction: some milliseconds of the write lock."""
@@ -25,15 +22,15 @@ async def prune(reader: Reader, writer: Writer, before_ms: int, *, step: int = _
         partial(queries.ended_before, before_ms=before_ms, after=last_session, limit=step)
     ):
         last_session = ids[-1]
-        dropped = await writer.run(partial(_drop_sessions, ids, before_ms))
-        session_count += dropped.sessions
-        event_count += dropped.events
+        of_sessions, dropped = await writer.run(statements.sessions_dropped(ids, before_ms))
+        session_count += dropped
+        event_count += of_sessions
     last_event = -1
     while numbers := await reader.read(
         partial(queries.events_before, before_ms=before_ms, after=last_event, limit=step)
     ):
         last_event = numbers[-1]
-        event_count += await writer.run(partial(_drop_events, numbers))
+        event_count += sum(await writer.run(statements.events_dropped(numbers)))
     return Pruned(session_count, event_count)
 
 
@@ -41,23 +38,7 @@ async def expire_idempotency(writer: Writer, before_ms: int, *, step: int = _STE
     """Free the idempotency keys of sessions requested before `before_ms`; returns how many."""
     total = 0
     while True:
-        count = await writer.run(
-            lambda c: c.execute(statements.EXPIRE_IDEMPOTENCY, (before_ms, step)).rowcount
-        )
+        [count] = await writer.run([(statements.EXPIRE_IDEMPOTENCY, (before_ms, step))])
         total += count
         if count < step:
             return total
-
-
-def _drop_sessions(ids: Sequence[str], before_ms: int, connection: sqlite3.Connection) -> Pruned:
-    session_count = event_count = 0
-    for session_id in ids:
-        # Looked at again here: it may have been offered anew since it was read.
-        if connection.execute(statements.DROP_SESSION, (session_id, before_ms)).rowcount:
-            session_count += 1
-            event_count += connection.execute(statements.DROP_EVENTS_OF, (session_id,)).rowcount
-    return Pruned(session_count, event_count)
-
-
-def _drop_events(ids: Sequence[int], connection: sqlite3.Connection) -> int:
-    return connection.executemany(statements.DROP_EVENT, [(event_id,) for event_id in ids]).rowcount

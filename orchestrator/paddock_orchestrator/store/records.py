@@ -16,13 +16,13 @@ class Scope(StrEnum):
     """`rk_`: hold a control socket."""
 
 
-class Organization(msgspec.Struct, frozen=True):
+class Organization(msgspec.Struct, frozen=True, gc=False):
     org_id: str
     name: str
     created_ms: int
 
 
-class Key(msgspec.Struct, frozen=True):
+class Key(msgspec.Struct, frozen=True, gc=False):
     key_id: str
     org_id: str
     name: str
@@ -38,7 +38,7 @@ class Key(msgspec.Struct, frozen=True):
     revoked_ms: int | None = None
 
 
-class SessionRow(msgspec.Struct, frozen=True):
+class SessionRow(msgspec.Struct, frozen=True, gc=False):
     session_id: str
     org_id: str
     agent: str
@@ -63,7 +63,7 @@ class SessionRow(msgspec.Struct, frozen=True):
     end_detail: str | None = None
 
 
-class SessionChange(msgspec.Struct, frozen=True):
+class SessionChange(msgspec.Struct, frozen=True, gc=False):
     """Everything about a session that changes after its start; each field replaces what is kept.
 
     A session is open until `torn_down_ms` is set, so an ending one that never ran sets it too.
@@ -82,7 +82,7 @@ class SessionChange(msgspec.Struct, frozen=True):
     end_detail: str | None = None
 
 
-class EventRow(msgspec.Struct, frozen=True):
+class EventRow(msgspec.Struct, frozen=True, gc=False):
     """One line of the organization's history. `event_id` is given by the writer's caller, grows."""
 
     event_id: int
@@ -96,7 +96,7 @@ class EventRow(msgspec.Struct, frozen=True):
     """JSON object."""
 
 
-class Usage(msgspec.Struct, frozen=True):
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """What an agent's sessions used inside a window; adjacent windows add up exactly."""
 
     agent: str
@@ -108,14 +108,14 @@ class Usage(msgspec.Struct, frozen=True):
     tearing_down_ms: int
 
 
-class Pruned(msgspec.Struct, frozen=True):
+class Pruned(msgspec.Struct, frozen=True, gc=False):
     """Rows removed by one pruning."""
 
     sessions: int
     events: int
 
 
-class StoreHealth(msgspec.Struct, frozen=True):
+class StoreHealth(msgspec.Struct, frozen=True, gc=False):
     """The writer's own account of itself."""
 
     ok: bool

@@ -107,7 +107,6 @@ events = Table(
     Column("session_id", Text),
     Column("data", LargeBinary, nullable=False),
 )
-Index("ix_events_org", events.c.org_id, events.c.event_id)
 Index(
     "ix_events_session",
     events.c.session_id,

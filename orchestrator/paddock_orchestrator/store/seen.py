@@ -2,10 +2,9 @@
 
 A Bloom filter (Bloom, 1970) of 8 Mi bits and three hashes: at a million keys 3 % of new ones are
 looked up in vain, and no used one is ever missed. Looking each up would cost several times what
-the rest of a start does.
+the rest of a start does. The hashes are three parts of the interpreter's own, which is keyed anew
+in each process: nobody outside can choose keys that collide.
 """
-
-import hashlib
 
 _BITS = 1 << 23
 _MASK = _BITS - 1
@@ -31,6 +30,5 @@ class SeenKeys:
 
 
 def _places(org: str, agent: str, key: str) -> tuple[int, int, int]:
-    digest = hashlib.blake2b(f"{org}\0{agent}\0{key}".encode(), digest_size=12).digest()
-    number = int.from_bytes(digest, "little")
-    return number & _MASK, (number >> 32) & _MASK, (number >> 64) & _MASK
+    number = hash((org, agent, key))
+    return number & _MASK, (number >> 20) & _MASK, (number >> 40) & _MASK

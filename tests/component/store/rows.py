@@ -1,10 +1,13 @@
 """Rows for the tests, with everything filled in that a test does not care about."""
 
+import asyncio
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
 from paddock_orchestrator.store.records import EventRow, SessionChange, SessionRow
+from paddock_orchestrator.store.store import Store
 
 _SESSION = SessionRow(
     session_id="s1",
@@ -45,3 +48,56 @@ def ended(row: SessionRow, at_ms: int) -> SessionChange:
         end_reason="completed",
         end_detail="hangup",
     )
+
+
+def put(
+    store: Store,
+    row: SessionRow,
+    events: Sequence[EventRow] = (),
+    on_commit: Callable[[], None] = lambda: None,
+) -> asyncio.Future[None]:
+    """Resolved once the store keeps the row and the events."""
+    future, kept, failed = _told(on_commit)
+    store.put_soon(row, events, kept, failed)
+    return future
+
+
+def change(
+    store: Store,
+    what: SessionChange,
+    events: Sequence[EventRow] = (),
+    on_commit: Callable[[], None] = lambda: None,
+) -> asyncio.Future[None]:
+    future, kept, failed = _told(on_commit)
+    store.change_soon(what, events, kept, failed)
+    return future
+
+
+def append(
+    store: Store, events: Sequence[EventRow], on_commit: Callable[[], None] = lambda: None
+) -> asyncio.Future[None]:
+    future, kept, failed = _told(on_commit)
+    store.append_soon(events, kept, failed)
+    return future
+
+
+def _told(
+    on_commit: Callable[[], None],
+) -> tuple[asyncio.Future[None], Callable[[], None], Callable[[Exception], None]]:
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def kept() -> None:
+        on_commit()
+        if not future.done():
+            future.set_result(None)
+
+    def failed(why: Exception) -> None:
+        if not future.done():
+            future.set_exception(why)
+
+    return future, kept, failed
+
+
+async def settle(*futures: asyncio.Future[Any]) -> list[Any]:
+    """What became of each."""
+    return await asyncio.gather(*futures, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""The schema's history against the schema."""
+"""The schema's history against the schema, in SQLite."""
 
 import contextlib
 import sqlite3
@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import create_engine
 
 from paddock_orchestrator.store.errors import SchemaTooNew, StoreMisconfigured, StoreUnavailable
-from paddock_orchestrator.store.migrations import head_revision, migrate
+from paddock_orchestrator.store.migrations import head_revision
 from paddock_orchestrator.store.schema import metadata
+from paddock_orchestrator.store.sqlite.database import migrate
 from paddock_orchestrator.store.store import Store
 
 
@@ -21,7 +22,7 @@ def statements_of(path: Path) -> dict[str, str]:
 
 
 def test_migrations_make_exactly_the_schema(tmp_path: Path) -> None:
-    migrate(f"sqlite:///{tmp_path}/migrated.db")
+    migrate(tmp_path / "migrated.db")
     engine = create_engine(f"sqlite:///{tmp_path}/created.db")
     metadata.create_all(engine)
     engine.dispose()
@@ -31,17 +32,17 @@ def test_migrations_make_exactly_the_schema(tmp_path: Path) -> None:
 
 
 def test_migrating_again_changes_nothing(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/100%/records.db"
-    (tmp_path / "100%").mkdir()
-    migrate(url)
-    before = statements_of(tmp_path / "100%" / "records.db")
-    migrate(url)
-    assert before == statements_of(tmp_path / "100%" / "records.db")
+    path = tmp_path / "100%" / "records.db"
+    path.parent.mkdir()
+    migrate(path)
+    before = statements_of(path)
+    migrate(path)
+    assert before == statements_of(path)
 
 
 async def test_a_newer_database_is_refused_untouched(tmp_path: Path) -> None:
     path = tmp_path / "records.db"
-    migrate(f"sqlite:///{path}")
+    migrate(path)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("UPDATE alembic_version SET version_num='9999'")
     before = path.read_bytes()
@@ -56,7 +57,7 @@ def test_a_failing_migration_leaves_nothing(tmp_path: Path) -> None:
         connection.execute("CREATE TABLE events (x)")
     before = statements_of(path)
     with pytest.raises(StoreMisconfigured, match="already exists"):
-        migrate(f"sqlite:///{path}")
+        migrate(path)
     assert before == statements_of(path)
 
 
@@ -64,7 +65,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "records.db"
     path.write_text("notes, " * 500)
     with pytest.raises(StoreMisconfigured, match="not a database"):
-        migrate(f"sqlite:///{path}")
+        migrate(path)
 
 
 def test_a_locked_database_is_unavailable(tmp_path: Path) -> None:
@@ -72,4 +73,4 @@ def test_a_locked_database_is_unavailable(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(StoreUnavailable, match="locked"):
-            migrate(f"sqlite:///{path}", busy_timeout_s=0.05)
+            migrate(path, busy_timeout_s=0.05)

@@ -19,7 +19,10 @@ async def main(url: str) -> None:
     async def caller() -> None:
         while True:
             number = next(numbers)
-            await store.append_events([EventRow(number, "acme", 0, "kind", "agent", None, _DATA)])
+            kept = asyncio.get_running_loop().create_future()
+            row = EventRow(number, "acme", 0, "kind", "agent", None, _DATA)
+            store.append_soon([row], lambda kept=kept: kept.set_result(None))  # type: ignore[misc]
+            await kept
             sys.stdout.write(f"{number}\n")
 
     await asyncio.gather(*(caller() for _ in range(16)))

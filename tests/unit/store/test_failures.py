@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 
 from paddock_orchestrator.store.errors import AlreadyExists, DuplicateKey, RecordRejected
-from paddock_orchestrator.store.failures import (
+from paddock_orchestrator.store.sqlite.failures import (
     environment_failure,
     is_environment,
     is_no_database,

@@ -1,5 +1,5 @@
 """The schema's history, shipped with the package and run by it."""
 
-from paddock_orchestrator.store.migrations.upgrade import head_revision, migrate
+from paddock_orchestrator.store.migrations.upgrade import head_revision, upgrade
 
-__all__ = ["head_revision", "migrate"]
+__all__ = ["head_revision", "upgrade"]

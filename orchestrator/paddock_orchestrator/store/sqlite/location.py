@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from paddock_orchestrator.store.errors import StoreMisconfigured, StoreUnsupported
+from paddock_orchestrator.store.errors import StoreMisconfigured
 
 _EXPECTED = "sqlite:///relative.db or sqlite:////absolute.db"
 
@@ -17,12 +17,6 @@ def database_path(url: str) -> Path:
         parsed = make_url(url)
     except ArgumentError as error:
         raise StoreMisconfigured("the store's address is no URL", expected=_EXPECTED) from error
-    if parsed.drivername != "sqlite":
-        raise StoreUnsupported(
-            f"the store's address starts with {parsed.drivername}://",
-            expected=_EXPECTED,
-            fix="use sqlite:// (PostgreSQL is not supported by this version)",
-        )
     if not parsed.database or parsed.database == ":memory:" or parsed.database[:5] == "file:":
         raise StoreMisconfigured(
             "the store's address names no file",
