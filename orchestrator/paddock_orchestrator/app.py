@@ -1,6 +1,5 @@
 """The one ASGI application: hot paths by hand, everything else through FastAPI."""
 
-import logging
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -8,62 +7,38 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
+from paddock.exposition import Scrapes
 from paddock.protocol import control
 from paddock.version import __version__
 from paddock_orchestrator.api import events, internal, management
-from paddock_orchestrator.api.answers import ApiError, answer_error
+from paddock_orchestrator.api.answers import ApiError, complaint
 from paddock_orchestrator.api.openapi import add_hot_paths
-from paddock_orchestrator.api.start import AGENT, Start
+from paddock_orchestrator.api.start import Start
 from paddock_orchestrator.keyring import Keyring
 from paddock_orchestrator.links.bridge_socket import BridgeSocket
 from paddock_orchestrator.links.outbox import Receive, SendMessage
 from paddock_orchestrator.links.runner_socket import RunnerSocket
 from paddock_orchestrator.links.text_socket import TextSocket
-from paddock_orchestrator.orchestrator import Orchestrator
+from paddock_orchestrator.orchestrator import Orchestrator, now
 from paddock_orchestrator.store.errors import StoreError
-
-log = logging.getLogger("paddock.http")
-
-_START = "/v1/public/"
 
 
 class App:
-    """Routes by path prefix: a start costs one comparison before its handler."""
+    """Routes requests: starts and sockets by hand, the rest to FastAPI."""
 
     def __init__(self, orchestrator: Orchestrator, keyring: Keyring) -> None:
-        self._orchestrator = orchestrator
-        self._start = Start(orchestrator, keyring)
+        self.max_body_bytes = orchestrator.settings.max_body_bytes
+        self.start = Start(orchestrator, keyring)
         self._runner = RunnerSocket(orchestrator, keyring)
         self._bridge = BridgeSocket(orchestrator)
         self._text = TextSocket(orchestrator)
         self.management = management_app(orchestrator, keyring)
 
     async def __call__(self, scope: Any, receive: Receive, send: SendMessage) -> None:
-        path: str = scope["path"]
         if scope["type"] == "http":
-            if path.startswith(_START) and path.endswith("/start"):
-                await self._http_start(scope, receive, send, path[len(_START) : -len("/start")])
-            else:
-                await self.management(scope, receive, send)
+            await self.management(scope, receive, send)
         elif scope["type"] == "websocket":
-            await self._socket(scope, receive, send, path)
-
-    async def _http_start(
-        self, scope: Any, receive: Receive, send: SendMessage, agent: str
-    ) -> None:
-        if scope["method"] != "POST":
-            error = ApiError(405, "method_not_allowed", "Starting a session is a POST")
-            await answer_error(send, error)
-        elif AGENT.match(agent) is None:
-            error = ApiError(404, "unknown_agent", f"{agent[:80]!r} is not an agent's name")
-            await answer_error(send, error)
-        else:
-            try:
-                await self._start(scope, receive, send, agent)
-            except Exception:
-                log.exception("start_failed")
-                broken = ApiError(500, "internal", "The start failed; this is our fault")
-                await answer_error(send, broken)
+            await self._socket(scope, receive, send, scope["path"])
 
     async def _socket(self, scope: Any, receive: Receive, send: SendMessage, path: str) -> None:
         parts = path.strip("/").split("/")
@@ -91,17 +66,25 @@ def management_app(orchestrator: Orchestrator, keyring: Keyring) -> FastAPI:
     app.state.keyring = keyring
     for router in (management.router, events.router, internal.router):
         app.include_router(router)
+    app.add_api_route(
+        "/v1/public/{agent}/start", _not_a_post, include_in_schema=False,
+        methods=["GET", "HEAD", "PUT", "PATCH", "DELETE"],
+    )  # fmt: skip
     _add_health(app, orchestrator)
     _add_errors(app)
     add_hot_paths(app)
     return app
 
 
+def _not_a_post(agent: str) -> None:
+    raise ApiError(405, "method_not_allowed", "Starting a session is a POST")
+
+
 def _add_health(app: FastAPI, orchestrator: Orchestrator) -> None:
     @app.get("/healthz", tags=["health"])
-    async def healthz() -> dict[str, str]:
-        """The event loop turns."""
-        return {"status": "ok", "version": __version__}
+    async def healthz() -> dict[str, str | int]:
+        """The event loop turns. `at_ms` is this machine's clock, to compare others with."""
+        return {"status": "ok", "version": __version__, "at_ms": now().wall_ms}
 
     @app.get("/readyz", tags=["health"])
     async def readyz() -> Response:
@@ -112,10 +95,16 @@ def _add_health(app: FastAPI, orchestrator: Orchestrator) -> None:
         body = {"ready": ready, "reason": reason, "boot": orchestrator.dispatcher.boot}
         return JSONResponse(body, 200 if ready else 503)
 
+    scrapes = Scrapes(lambda: orchestrator.metrics.take(now()))
+
     @app.get("/metrics", tags=["health"], response_class=PlainTextResponse)
-    async def metrics() -> Response:
-        """Prometheus text format."""
-        return Response(orchestrator.metrics.render(), media_type="text/plain; version=0.0.4")
+    async def metrics(request: Request) -> Response:
+        """OpenMetrics or Prometheus' text format, as `Accept` says."""
+        try:
+            page, content_type = await scrapes.answer(", ".join(request.headers.getlist("accept")))
+        except TimeoutError:
+            raise ApiError(503, "busy", "The page is not written in time", 5) from None
+        return Response(page, media_type=content_type)
 
 
 def _add_errors(app: FastAPI) -> None:
@@ -125,7 +114,7 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
-        return _answer(ApiError(422, "bad_request", "; ".join(map(_complaint, error.errors()))))
+        return _answer(ApiError(422, "bad_request", "; ".join(map(complaint, error.errors()))))
 
     @app.exception_handler(HTTPException)
     async def http_error(_: Request, error: HTTPException) -> Response:
@@ -139,9 +128,3 @@ def _add_errors(app: FastAPI) -> None:
 
 def _answer(error: ApiError) -> Response:
     return JSONResponse(error.body(), error.status, headers=error.headers())
-
-
-def _complaint(error: Any) -> str:
-    """`limit: got 'x', expected ...` for one of pydantic's findings."""
-    where = ".".join(str(p) for p in error["loc"] if p not in ("body", "query", "path", "header"))
-    return f"{where or 'body'}: got {str(error.get('input'))[:80]!r}, {error['msg']}"

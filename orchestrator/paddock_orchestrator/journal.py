@@ -40,7 +40,7 @@ class Journal:
         """Record the session with its present runner; one of the two is called in the end."""
         if session.idempotency_key is not None:
             self._seen.add(session.pool.org, session.pool.agent, session.idempotency_key)
-        self.store.tell_started(_row(session), on_commit=durable, on_failure=failed)
+        self.store.start_session(_row(session), durable, failed)
 
     def may_be_used(self, org: str, agent: str, key: str) -> bool:
         """False: no session was started with this idempotency key."""
@@ -182,7 +182,7 @@ def _row(session: Session) -> SessionRow:
         assigned_ms=session.assigned_ms,
         ended_ms=session.ended_ms,
         torn_down_ms=session.torn_down_ms,
-        end_reason=reason,
+        end_reason=str(reason) if reason is not None else None,
         end_detail=detail,
     )
 
@@ -199,6 +199,6 @@ def _change(session: Session, state: str) -> SessionChange:
         started_ms=session.started_ms,
         ended_ms=session.ended_ms,
         torn_down_ms=session.torn_down_ms,
-        end_reason=reason,
+        end_reason=str(reason) if reason is not None else None,
         end_detail=detail,
     )

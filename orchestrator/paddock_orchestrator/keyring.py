@@ -11,7 +11,7 @@ from paddock_orchestrator.dispatch.bucket import TokenBucket
 from paddock_orchestrator.store.records import Key, Organization, Scope
 from paddock_orchestrator.store.store import Store
 
-_PREFIX = {Scope.PUBLIC: "pk_", Scope.PRIVATE: "sk_", Scope.RUNNER: "rk_"}
+PREFIX = {Scope.PUBLIC: "pk_", Scope.PRIVATE: "sk_", Scope.RUNNER: "rk_"}
 _MAY: dict[Scope, frozenset[Scope]] = {
     Scope.PUBLIC: frozenset({Scope.PUBLIC}),
     Scope.RUNNER: frozenset({Scope.RUNNER}),
@@ -29,6 +29,11 @@ class Grant:
     @property
     def org(self) -> str:
         return self.key.org_id
+
+    def is_good(self, at_ms: int) -> bool:
+        """Whether the key still opens anything: not revoked, not expired."""
+        key = self.key
+        return key.revoked_ms is None and (key.expires_ms is None or key.expires_ms > at_ms)
 
     def may(self, scope: Scope) -> bool:
         return scope in _MAY[self.key.scope]
@@ -70,12 +75,7 @@ class Keyring:
             if grant is None:
                 return None
             self._met[text] = grant
-        if grant.key.revoked_ms is not None:
-            return None
-        expires_ms = grant.key.expires_ms
-        if expires_ms is not None and expires_ms <= _now_ms():
-            return None
-        return grant
+        return grant if grant.is_good(_now_ms()) else None
 
     def list(self, org: str) -> list[Key]:
         mine = [g.key for g in self._grants.values() if g.key.org_id == org]
@@ -94,7 +94,26 @@ class Keyring:
         expires_ms: int | None = None,
     ) -> tuple[Key, str]:
         """A new key and its text. The text of a public key alone can be read again."""
-        text = _PREFIX[scope] + secrets.token_urlsafe(24)
+        text = PREFIX[scope] + secrets.token_urlsafe(24)
+        key = await self._keep(org, name, scope, text, agents=agents, expires_ms=expires_ms)
+        return key, text
+
+    async def adopt(self, org: str, scope: Scope, text: str) -> None:
+        """See that this text is a key. One that is known stays as it is, revoked or not."""
+        known = digest(text)
+        if known not in self._grants:
+            await self._keep(org, f"given-{scope}-{known.hex()[:6]}", scope, text)
+
+    async def _keep(
+        self,
+        org: str,
+        name: str,
+        scope: Scope,
+        text: str,
+        *,
+        agents: tuple[str, ...] = (),
+        expires_ms: int | None = None,
+    ) -> Key:
         key = Key(
             key_id=f"key_{secrets.token_hex(6)}",
             org_id=org,
@@ -108,10 +127,10 @@ class Keyring:
         )
         await self._store.put_key(key)
         self._remember(key)
-        return key, text
+        return key
 
     async def revoke(self, key: Key) -> Key:
-        """From this instant on the key opens nothing."""
+        """From this instant on the key opens nothing. Who holds its grant sees it there."""
         revoked = replace(key, revoked_ms=_now_ms())
         grant = self._grants.get(key.digest)
         if grant is not None:
@@ -128,17 +147,15 @@ class Keyring:
         return made
 
 
-async def first_keys(store: Store, keyring: Keyring) -> dict[str, str] | None:
-    """On an empty store: a key of each scope for the organization `default`, texts by scope.
+async def first_keys(keyring: Keyring) -> dict[Scope, str]:
+    """A new key of each scope for the organization `default`, texts by scope.
 
     The organization itself is made by `found`, once the texts are safe: a crash in between must
     not leave an organization whose keys nobody has.
     """
-    if await store.organizations():
-        return None
     texts = {}
     for scope in (Scope.PRIVATE, Scope.PUBLIC, Scope.RUNNER):
-        _, texts[scope.value] = await keyring.create("default", f"first-{scope.value}", scope)
+        _, texts[scope] = await keyring.create("default", f"first-{scope.value}", scope)
     return texts
 
 

@@ -9,9 +9,8 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TextIO
 
 import uvicorn
 import uvloop
@@ -19,12 +18,17 @@ import uvloop
 from paddock import logs
 from paddock.client.contexts import Context, ContextFile
 from paddock_orchestrator.app import App
+from paddock_orchestrator.given_keys import read_keys
 from paddock_orchestrator.journal import Journal
 from paddock_orchestrator.keyring import Keyring, first_keys, found
+from paddock_orchestrator.listener.http import Connection
+from paddock_orchestrator.listener.websocket import Wire
 from paddock_orchestrator.orchestrator import Orchestrator, now
 from paddock_orchestrator.recovery import reopen
 from paddock_orchestrator.settings import Settings
 from paddock_orchestrator.state.machine import Dispatcher
+from paddock_orchestrator.store.opening import names_postgres
+from paddock_orchestrator.store.records import Scope
 from paddock_orchestrator.store.store import Store
 from paddock_orchestrator.tokens import Tokens
 
@@ -46,19 +50,32 @@ def serve(settings: Settings, env: Mapping[str, str]) -> None:
 
 
 async def _serve(settings: Settings, env: Mapping[str, str]) -> None:
-    settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    alone = _alone(settings)
-    listener = _listen(settings)
-    port = listener.getsockname()[1]
-    url = settings.public_url or f"http://{_reachable(settings.host)}:{port}"
-    settings = replace(settings, port=port)
-    store = await Store.open(settings.database_url)
+    given = read_keys(settings.keys_dir) if settings.keys_dir is not None else None
+    with _alone(settings):
+        listener = _listen(settings)
+        port = listener.getsockname()[1]
+        url = settings.public_url or f"http://{_reachable(settings.host)}:{port}"
+        await _serve_on(listener, url, replace(settings, port=port), given, env)
+
+
+async def _serve_on(
+    listener: socket.socket,
+    url: str,
+    settings: Settings,
+    given: Mapping[Scope, str] | None,
+    env: Mapping[str, str],
+) -> None:
+    store = await Store.open(settings.store_url, wait_s=settings.database_wait_s)
     try:
         keyring = Keyring(
             store, starts_per_s=settings.starts_per_s, starts_burst=settings.starts_burst
         )
         await keyring.load()
-        fresh = await _remember_keys(store, keyring, settings.context_name, url, env)
+        fresh = not await store.organizations()
+        texts = await _keys(keyring, given, fresh=fresh)
+        _remember_keys(texts, settings.context_name, url, env)
+        if fresh:
+            await found(store)
         lines = logs.buffer(asyncio.get_running_loop())
         try:
             history = logs.EventLog(
@@ -73,11 +90,18 @@ async def _serve(settings: Settings, env: Mapping[str, str]) -> None:
             lines.drain()
     finally:
         await store.close()
-        alone.close()
 
 
-def _alone(settings: Settings) -> TextIO:
-    """Hold the state directory for this process; the kernel lets go of it when we die."""
+@contextlib.contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Hold the state directory for this process; the kernel lets go of it when we die.
+
+    A PostgreSQL is held by a lock of its own, and nothing is kept in the directory then.
+    """
+    if names_postgres(settings.store_url):
+        yield
+        return
+    settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = open(settings.state_dir / ".lock", "w", encoding="ascii")  # noqa: SIM115
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -87,7 +111,8 @@ def _alone(settings: Settings) -> TextIO:
             f"another orchestrator runs on {settings.state_dir}; "
             "stop it, or choose another directory with --state-dir"
         ) from None
-    return lock
+    with lock:
+        yield
 
 
 async def assemble(
@@ -116,40 +141,48 @@ async def _secret(store: Store) -> bytes:
     return secret
 
 
-async def _remember_keys(
-    store: Store, keyring: Keyring, name: str, url: str, env: Mapping[str, str]
-) -> bool:
-    """Make the first organization's keys, and let this machine's command line find them.
+async def _keys(
+    keyring: Keyring, given: Mapping[Scope, str] | None, *, fresh: bool
+) -> Mapping[Scope, str] | None:
+    """The texts of the first keys: those that are given, else new ones over a `fresh` store.
 
-    True when there was no organization before.
+    None: they were made at an earlier start, and nobody knows their texts.
     """
-    texts = await first_keys(store, keyring)
+    if given is None:
+        return await first_keys(keyring) if fresh else None
+    for scope, text in given.items():
+        await keyring.adopt("default", scope, text)
+    return given
+
+
+def _remember_keys(
+    texts: Mapping[Scope, str] | None, name: str, url: str, env: Mapping[str, str]
+) -> None:
+    """Let this machine's command line find the first keys, and where we are."""
     file = ContextFile.load(env)
     known = file.contexts.get(name)
     if texts is None:
         if known is not None and known.url != url:
             file.put(replace(known, url=url), use=False)
             file.save()
-        return False
+        return
     context = Context(
         name=name,
         url=url,
-        private_key=texts["private"],
-        public_key=texts["public"],
-        runner_key=texts["runner"],
+        private_key=texts[Scope.PRIVATE],
+        public_key=texts[Scope.PUBLIC],
+        runner_key=texts[Scope.RUNNER],
     )
     file.put(context, use=True)
     file.save()
-    await found(store)
     log.info("first_keys_written", extra={"file": str(file.path)})
-    return True
 
 
 async def _run(orchestrator: Orchestrator, app: App, listener: socket.socket) -> None:
     config = uvicorn.Config(
         app,
-        http="httptools",
-        ws="websockets-sansio",
+        http=Connection,
+        ws=Wire,
         lifespan="off",
         access_log=False,
         log_config=None,
@@ -174,16 +207,20 @@ async def _run(orchestrator: Orchestrator, app: App, listener: socket.socket) ->
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     stopping = asyncio.create_task(stop.wait())
+    taken = asyncio.create_task(orchestrator.journal.store.taken())
     try:
-        await asyncio.wait((serving, living, stopping), return_when=asyncio.FIRST_COMPLETED)
+        ends = (serving, living, stopping, taken)
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         log.info("stopping")
         orchestrator.stop()
         server.should_exit = True
         await serving
         if living.done():
             living.result()
+        if taken.done():
+            raise taken.result()
     finally:
-        for task in (living, stopping):
+        for task in (living, stopping, taken):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task

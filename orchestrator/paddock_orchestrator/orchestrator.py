@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from paddock.protocol.codec import encode
 from paddock.protocol.words import EndReason
 from paddock_orchestrator.dispatch.refusal import Reason, Refused
 from paddock_orchestrator.journal import Journal
+from paddock_orchestrator.keyring import Grant
 from paddock_orchestrator.links.outbox import Outbox
 from paddock_orchestrator.links.switchboard import Switchboard
 from paddock_orchestrator.observe.metrics import Metrics
@@ -53,23 +54,37 @@ def now() -> Instant:
     return Instant(time.monotonic(), time.time_ns() // 1_000_000)
 
 
+def _random_hex(digits: int) -> Iterator[str]:
+    """Random hexadecimal numbers, for a system call to a thousand of them."""
+    while True:
+        pool = os.urandom(512 * digits).hex()
+        for at in range(0, len(pool), digits):
+            yield pool[at : at + digits]
+
+
+_random = _random_hex(18)
+
+
 def new_session_id() -> str:
     """A UUID of version 7 as text: 72 random bits after the milliseconds since the epoch.
 
     Ordered by time, because rows appended to an index cost a third of rows scattered over it.
     """
-    h = ((time.time_ns() // 1_000_000).to_bytes(6, "big") + os.urandom(10)).hex()
-    return f"{h[:8]}-{h[8:12]}-7{h[13:16]}-a{h[17:20]}-{h[20:]}"
+    at, chance = f"{time.time_ns() // 1_000_000:012x}", next(_random)
+    return f"{at[:8]}-{at[8:]}-7{chance[:3]}-a{chance[3:6]}-{chance[6:]}"
+
+
+_Decide = Callable[[Refused | Exception | None], None]
 
 
 class _Waiting:
     """A start that is not answered yet: done when a runner has it and its row is durable."""
 
-    __slots__ = ("_accepted", "_failure", "_recorded", "answer", "session")
+    __slots__ = ("_accepted", "_decide", "_failure", "_recorded", "session")
 
-    def __init__(self, session: Session, answer: asyncio.Future[Refused | None]) -> None:
+    def __init__(self, session: Session, decide: _Decide) -> None:
         self.session = session
-        self.answer = answer
+        self._decide: _Decide | None = decide
         self._accepted = False
         self._recorded = 0
         self._failure: Exception | None = None
@@ -79,8 +94,8 @@ class _Waiting:
         if refused is None:
             self._accepted = True
             self._settle()
-        elif not self._accepted and not self.answer.done():
-            self.answer.set_result(refused)
+        elif not self._accepted:
+            self._done(refused)
 
     def recorded(self, attempt: int) -> None:
         """The row of this attempt is durable; an earlier one's says nothing of the present."""
@@ -98,12 +113,17 @@ class _Waiting:
         self._failure = None
 
     def _settle(self) -> None:
-        if not self._accepted or self.answer.done():
+        if not self._accepted:
             return
         if self._failure is not None:
-            self.answer.set_exception(self._failure)
+            self._done(self._failure)
         elif self._recorded == self.session.attempt:
-            self.answer.set_result(None)
+            self._done(None)
+
+    def _done(self, outcome: Refused | Exception | None) -> None:
+        decide, self._decide = self._decide, None
+        if decide is not None:
+            decide(outcome)
 
 
 class Orchestrator:
@@ -131,6 +151,8 @@ class Orchestrator:
         self._public_socket_url = "ws" + settings.public_url.rstrip("/").removeprefix("http")
         self.stopping = False
         self._sockets: dict[int, Outbox] = {}
+        self._grants: dict[int, Grant] = {}
+        """By socket, as `_sockets`."""
         self._runner_urls: dict[RunnerKey, str] = {}
         self._socket_ids = 0
         self._starts: dict[str, _Waiting] = {}
@@ -163,25 +185,31 @@ class Orchestrator:
 
     # -- starting ---------------------------------------------------------------------------
 
-    async def start(self, session: Session) -> Refused | None:
-        """Place an admitted start: None once a runner has it and its row is durable."""
-        began = time.perf_counter()
+    def start(self, session: Session, answer: Callable[[Refused | None], None]) -> None:
+        """Place an admitted start. `answer` is called once, in this step or later.
+
+        None: a runner has it and its row is durable.
+        """
         session_id = session.session_id
-        waiting = _Waiting(session, asyncio.get_running_loop().create_future())
-        self._starts[session_id] = waiting
-        try:
-            self.apply(self.dispatcher.start(session, session.requested), session.requested)
-            refused = await waiting.answer
-        except StoreError as why:
-            log.warning("start_not_recorded", extra={"session": session_id, "why": str(why)})
-            at = now()
-            self.apply(self.dispatcher.not_recorded(session, at), at)
-            return Refused(Reason.STORE_UNAVAILABLE, 5)
-        finally:
+
+        def decided(outcome: Refused | Exception | None) -> None:
             del self._starts[session_id]
-        if refused is None:
-            self.metrics.started(time.perf_counter() - began)
-        return refused
+            if outcome is None:
+                self.metrics.started(time.monotonic() - session.requested.mono)
+                answer(None)
+            elif isinstance(outcome, Refused):
+                if session.pool.key not in self.book.pools:  # whose counts nobody will see
+                    self.metrics.rejected(outcome.reason)
+                answer(outcome)
+            else:
+                why = str(outcome)
+                log.warning("start_not_recorded", extra={"session": session_id, "why": why})
+                at = now()
+                self.apply(self.dispatcher.not_recorded(session, at), at)
+                answer(Refused(Reason.STORE_UNAVAILABLE, 5))
+
+        self._starts[session_id] = _Waiting(session, decided)
+        self.apply(self.dispatcher.start(session, session.requested), session.requested)
 
     def caller_left(self, session_id: str) -> None:
         """The caller of a start that is not answered yet went away."""
@@ -201,22 +229,34 @@ class Orchestrator:
 
     # -- runners ----------------------------------------------------------------------------
 
-    def socket_opened(self, outbox: Outbox) -> int:
+    def socket_opened(self, outbox: Outbox, grant: Grant) -> int:
+        """A control socket was opened with the key of `grant`, and lives as long as the key."""
         self._socket_ids += 1
         self._sockets[self._socket_ids] = outbox
+        self._grants[self._socket_ids] = grant
         return self._socket_ids
 
-    def socket_url(self, scope: Any) -> str:
+    def close_refused(self) -> None:
+        """Close the control sockets whose key was revoked or has expired since.
+
+        Their runners stop coming back. For their sessions a socket was lost: calls go on.
+        """
+        at_ms = now().wall_ms
+        refused = [s for s, grant in self._grants.items() if not grant.is_good(at_ms)]
+        holders = {r.socket: r for r in self.book.runners.values()} if refused else {}
+        for socket in refused:
+            runner, key_id = holders.get(socket), self._grants[socket].key.key_id
+            name = runner.runner_id if runner is not None else ""
+            log.info("runner_key_refused", extra={"runner": name, "key_id": key_id})
+            self._sockets[socket].close(closing.BAD_CREDENTIAL, "the key was revoked or expired")
+            self.socket_closed(runner, socket)
+
+    def socket_url(self, host: bytes, scheme: str | None) -> str:
         """`ws(s)://host` by which this peer reaches us: as configured, else as it asked."""
         if self.settings.public_url:
             return self._public_socket_url
-        host = ""
-        for name, value in scope["headers"]:
-            if name == b"host":
-                host = value.decode("latin-1")
-                break
-        secure = scope.get("scheme") in ("https", "wss")
-        return f"{'wss' if secure else 'ws'}://{host or f'127.0.0.1:{self.settings.port}'}"
+        asked = host.decode("latin-1") or f"127.0.0.1:{self.settings.port}"
+        return f"{'wss' if scheme in ('https', 'wss') else 'ws'}://{asked}"
 
     def register(self, org: str, frame: control.Register, socket: int, url: str) -> Runner:
         """A runner registers over `socket`; it reaches us by `url`."""
@@ -232,6 +272,7 @@ class Orchestrator:
 
     def socket_closed(self, runner: Runner | None, socket: int) -> None:
         self._sockets.pop(socket, None)
+        self._grants.pop(socket, None)
         if runner is not None:
             at = now()
             self.apply(self.dispatcher.socket_lost(runner, socket, at), at)
@@ -244,23 +285,31 @@ class Orchestrator:
         at = now()
         self.apply(self.dispatcher.bridge_lost(session_id, attempt, clean=clean, now=at), at)
 
-    def command(self, org: str, runner_id: str, frame: control.Drain | control.Serve) -> bool:
+    def command(
+        self, org: str, runner_id: str, frame: control.Drain | control.Serve, instance: str
+    ) -> bool:
+        """Relay it, to a runner whose instance begins with `instance` only."""
         at = now()
-        told, effects = self.dispatcher.command((org, runner_id), frame, at)
+        told, effects = self.dispatcher.command((org, runner_id), frame, at, instance=instance)
         self.apply(effects, at)
         return told
 
-    def gone(self, org: str, runner_id: str) -> bool:
+    def gone(self, org: str, runner_id: str, instance: str) -> bool:
         """A runner's process is over, says whoever ran it; False when it was not known."""
         known = (org, runner_id) in self.book.runners
         at = now()
-        self.apply(self.dispatcher.gone((org, runner_id), at), at)
+        self.apply(self.dispatcher.gone((org, runner_id), at, instance=instance), at)
         return known
 
     def declare(self, key: PoolKey, declared: Declared) -> Pool:
         at = now()
         self.apply(self.dispatcher.declare(key, declared, at), at)
         return self.book.pools[key]
+
+    def renew(self, org: str, agents: list[str]) -> list[str]:
+        """Let what was declared of these pools be good for longer; those where nothing is."""
+        at = now()
+        return [agent for agent in agents if not self.dispatcher.renew((org, agent), at)]
 
     async def close_agent(self, pool: Pool) -> None:
         """Block new sessions of the agent, across restarts."""
@@ -331,7 +380,7 @@ class Orchestrator:
         self._tell(runner, frame)
         waiting = self._starts.get(session_id)
         if waiting is None:  # nobody waits for it any more
-            waiting = _Waiting(session, asyncio.get_running_loop().create_future())
+            waiting = _Waiting(session, lambda _: None)
         waiting.offered()
         self.journal.started(
             session,
@@ -417,6 +466,7 @@ class Orchestrator:
     def _sweep(self) -> None:
         at = now()
         self.apply(self.dispatcher.sweep(at), at)
+        self.close_refused()
         if len(self._runner_urls) > 2 * len(self.book.runners) + 16:
             known = self.book.runners
             self._runner_urls = {k: v for k, v in self._runner_urls.items() if k in known}

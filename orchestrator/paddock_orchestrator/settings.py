@@ -24,12 +24,16 @@ class Settings:
     port: int = 8600
     """0 lets the system choose; the address is in the log and in the context file."""
     state_dir: Path = Path("paddock-state")
-    database: str = ""
-    """`sqlite:///path`; "" is a file in the state directory."""
+    database_url: str = field(default="", repr=False)
+    """`sqlite:///PATH` or `postgresql://...`; "" is a file in the state directory."""
+    database_wait_s: float = 60.0
+    """How long a start waits for PostgreSQL, and for another orchestrator to leave it."""
     public_url: str = ""
     """What runners and callers reach the server by; "" is whatever each of them asked for."""
     context_name: str = "local"
     """Under which name this machine's command line finds the first keys."""
+    keys_dir: Path | None = None
+    """A folder with the first keys, instead of new ones; see `given_keys`."""
     max_body_bytes: int = 512 * 1024
     """Largest start request."""
     starts_per_s: float = 100.0
@@ -55,13 +59,14 @@ class Settings:
         _check("starts_per_s", self.starts_per_s, self.starts_per_s > 0, "> 0")
         _check("starts_burst", self.starts_burst, self.starts_burst >= 1, ">= 1")
         _check("retention_days", self.retention_days, self.retention_days > 0, "> 0")
+        _check("database_wait_s", self.database_wait_s, self.database_wait_s >= 0, ">= 0")
         _check("log_format", self.log_format, self.log_format in ("text", "json"), "text or json")
         levels = ("debug", "info", "warning", "error")
         _check("log_level", self.log_level, self.log_level in levels, " or ".join(levels))
 
     @property
-    def database_url(self) -> str:
-        return self.database or f"sqlite:///{self.state_dir / 'orchestrator.db'}"
+    def store_url(self) -> str:
+        return self.database_url or f"sqlite:///{self.state_dir / 'orchestrator.db'}"
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], **given: object) -> "Settings":
@@ -86,7 +91,7 @@ def _check(name: str, value: object, good: bool, expected: str) -> None:
 
 def _parsed(name: str, text: str, kind: object) -> object:
     for type_, expected in ((int, "a whole number"), (float, "a number"), (Path, "a path")):
-        if kind is type_:
+        if kind in (type_, type_ | None):
             try:
                 return type_(text)
             except ValueError:

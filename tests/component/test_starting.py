@@ -2,13 +2,14 @@
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from component.conftest import StartRunner
-from fakes.processes import Server
+from fakes.processes import RunnerProcess, Server
 from fakes.waiting import eventually
 
 START = "/v1/public/desk/start"
@@ -186,6 +187,7 @@ async def test_another_organizations_sessions_and_keys_are_not_found(
         ending = await http.post(f"/v1/sessions/{started['sessionId']}/end")
         refusal(ending, 404, "unknown_session")
         refusal(await http.get("/v1/agents/desk"), 404, "unknown_agent")
+        assert (await http.get("/v1/organization")).json()["organization_id"] == "other"
         mine = await http.get("/v1/keys")
         assert [k["name"] for k in mine.json()] == ["other"]
         async with server.http() as owner:
@@ -215,3 +217,19 @@ async def _another_organization(server: Server) -> None:
 async def test_a_bad_query_is_refused_in_the_same_shape(server: Server, path: str) -> None:
     async with server.http() as http:
         refusal(await http.get(path), 422, "bad_request")
+
+
+async def test_behind_a_proxy_that_ends_tls_the_text_channel_is_encrypted(tmp_path: Path) -> None:
+    """Without a public URL: the address is the one the caller used."""
+    server = Server(tmp_path, "--public-url", "")
+    runner = RunnerProcess(server, "r1", agent="desk")
+    try:
+        await server.start()
+        await runner.start()
+        async with server.http("public") as http:
+            forwarded = {"Host": "voice.example.com", "X-Forwarded-Proto": "https"}
+            answer = await http.post(START, headers=forwarded)
+        assert answer.json()["textUrl"].startswith("wss://voice.example.com/v1/sessions/")
+    finally:
+        runner.kill()
+        server.kill()

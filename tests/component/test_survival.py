@@ -46,6 +46,21 @@ async def test_calls_go_on_through_the_death_of_the_orchestrator(
     await server.idle()
 
 
+async def test_runners_and_calls_outlive_an_orchestrator_that_is_stopped_politely(
+    server: Server, run_agent: StartRunner
+) -> None:
+    runner = await run_agent()
+    started = await server.begin()
+    async with TextChannel.connect(started["textUrl"], started["token"]) as channel:
+        assert await heard(channel) == "hello"
+        server.signal(signal.SIGTERM)
+        assert await server.exited() == 0
+        await server.start()
+        await eventually(runner.connected)
+        await channel.say("one")
+        assert await heard(channel) == "heard one"
+
+
 async def _has_ended(server: Server, session_id: str) -> bool:
     return bool((await server.session(session_id))["state"] == "ended")
 
@@ -211,11 +226,9 @@ async def test_a_relayed_drain_ends_what_is_left_at_its_deadline(
     await run_agent()
     started = await server.begin()
     async with server.http() as http:
-        answer = await http.put(
-            "/v1/internal/runners/r1/drain",
-            json={"drain_epoch": 1, "mode": "drain", "deadline_in_s": 0.3},
-        )
-        assert answer.json() == {"told": True}
+        drain = {"runner_id": "r1", "drain_epoch": 1, "mode": "drain", "deadline_in_s": 0.3}
+        answer = await http.put("/v1/internal/drains", json={"drains": [drain]})
+        assert answer.json() == {"told": [True], "refused": []}
     reason, _ = await server.ended(started["sessionId"])
     assert reason == "drain_timeout"
 

@@ -1,4 +1,4 @@
-"""Answers over raw ASGI, and the one shape every error of every surface has."""
+"""The one shape every error of every surface has."""
 
 import math
 from dataclasses import dataclass
@@ -6,9 +6,7 @@ from typing import Any
 
 import msgspec
 
-from paddock_orchestrator.links.outbox import SendMessage
-
-_JSON = (b"content-type", b"application/json")
+from paddock_orchestrator.listener.http import Exchange
 
 _TITLES = {
     400: "Bad request",
@@ -52,22 +50,13 @@ class ApiError(Exception):
         return {"Retry-After": str(math.ceil(self.retry_after_s))} if self.retry_after_s else {}
 
 
-async def answer(
-    send: SendMessage, status: int, body: bytes, headers: tuple[tuple[bytes, bytes], ...] = ()
-) -> None:
-    length = (b"content-length", str(len(body)).encode())
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [_JSON, length, *headers],
-        }
-    )
-    await send({"type": "http.response.body", "body": body})
-
-
-async def answer_error(send: SendMessage, error: ApiError) -> None:
+def answer_error(exchange: Exchange, error: ApiError) -> None:
     headers = tuple((k.lower().encode(), v.encode()) for k, v in error.headers().items())
-    if error.status == 413:
-        headers = (*headers, (b"connection", b"close"))
-    await answer(send, error.status, msgspec.json.encode(error.body()), headers)
+    exchange.answer(error.status, msgspec.json.encode(error.body()), headers)
+
+
+def complaint(error: Any, *within: object) -> str:
+    """`limit: got 'x', expected ...` for one of pydantic's findings, in a part of the request."""
+    named = [p for p in error["loc"] if p not in ("body", "query", "path", "header")]
+    where = ".".join(map(str, (*within, *named)))
+    return f"{where or 'body'}: got {str(error.get('input'))[:80]!r}, {error['msg']}"

@@ -27,7 +27,7 @@ class Caller:
 def private(request: Request) -> Caller:
     """The caller, or 401 without a good key and 403 with one that may not manage."""
     keyring: Keyring = request.app.state.keyring
-    grant = keyring.find(bearer(request.scope))
+    grant = keyring.find(bearer(request.headers.raw))
     if grant is None:
         raise ApiError(401, "bad_key", "The key is unknown, revoked or expired")
     if not grant.may(Scope.PRIVATE):

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SkipValidation, ValidationError
 
 from paddock.protocol import control
-from paddock_orchestrator.api.answers import ApiError
+from paddock_orchestrator.api.answers import ApiError, complaint
 from paddock_orchestrator.api.guard import Caller, private
 from paddock_orchestrator.api.start import AGENT
 from paddock_orchestrator.api.statistics import Deltas
@@ -33,7 +33,7 @@ class Queue(BaseModel):
 
 
 class PoolDeclaration(BaseModel):
-    """A pool as its reconciler sees it. Good for 30 s: repeat it."""
+    """A pool as its reconciler sees it. Good for 30 s: repeat it, or renew it with others."""
 
     max_slots: int = Field(ge=0, le=10_000_000)
     growable: bool
@@ -52,16 +52,54 @@ class PoolAnswer(BaseModel):
     closed: bool = Field(description="The agent was deleted: the pool is to go")
 
 
+class Renewal(BaseModel):
+    agents: list[str] = Field(max_length=100_000)
+
+
+class RenewalAnswer(BaseModel):
+    lapsed: list[str] = Field(description="No declaration of theirs is good: declare them again")
+
+
 class DrainCommand(BaseModel):
+    runner_id: str = Field(max_length=200)
+    instance: str = Field(
+        default="",
+        max_length=200,
+        description="Only for a runner whose instance begins so: names are used again",
+    )
     drain_epoch: int = Field(ge=1, le=2**53)
     mode: Literal["serve", "drain"]
     deadline_in_s: float | None = Field(default=None, ge=0, le=31_536_000)
     warn_before_s: float = Field(default=0.0, ge=0, le=31_536_000)
     reason: str = Field(default="", max_length=200)
 
+    def frame(self) -> control.Drain | control.Serve:
+        if self.mode == "serve":
+            return control.Serve(drain_epoch=self.drain_epoch)
+        deadline = self.deadline_in_s
+        return control.Drain(
+            drain_epoch=self.drain_epoch,
+            deadline_ms=None if deadline is None else int(deadline * 1000),
+            warn_before_ms=int(self.warn_before_s * 1000),
+            reason=self.reason,
+        )
+
+
+class DrainCommands(BaseModel):
+    # Each is validated by itself: a bad one must not keep the others from being relayed.
+    drains: list[SkipValidation[DrainCommand]] = Field(max_length=1000)
+
 
 class DrainAnswer(BaseModel):
-    told: bool = Field(description="False: not connected, or it cannot be drained")
+    told: list[bool] = Field(
+        description="In the order of the commands. "
+        "False: not connected, it cannot be drained, or the command is among `refused`"
+    )
+    refused: list[str] = Field(description="What is wrong with commands that make no sense")
+
+
+class GoneAnswer(BaseModel):
+    told: bool = Field(description="False: no such runner is known")
 
 
 @router.put("/agents/{agent}/pool")
@@ -90,31 +128,43 @@ async def declare_pool(agent: AgentName, request: PoolDeclaration, caller: Priva
     return PoolAnswer(closed=pool.closed)
 
 
-@router.put("/runners/{runner_id}/drain")
-async def command_runner(
-    runner_id: Annotated[str, Path(max_length=200)], request: DrainCommand, caller: Private
-) -> DrainAnswer:
-    """Relay a drain or serve to a runner. Its own report, in the statistics, is the answer."""
-    frame: control.Drain | control.Serve
-    if request.mode == "drain":
-        deadline = request.deadline_in_s
-        frame = control.Drain(
-            drain_epoch=request.drain_epoch,
-            deadline_ms=None if deadline is None else int(deadline * 1000),
-            warn_before_ms=int(request.warn_before_s * 1000),
-            reason=request.reason,
-        )
-    else:
-        frame = control.Serve(drain_epoch=request.drain_epoch)
-    return DrainAnswer(told=caller.orchestrator.command(caller.org, runner_id, frame))
+@router.put("/pools")
+async def renew_pools(request: Renewal, caller: Private) -> RenewalAnswer:
+    """Say that nothing has changed in these agents' pools: their declarations are good anew."""
+    return RenewalAnswer(lapsed=caller.orchestrator.renew(caller.org, request.agents))
+
+
+@router.put("/drains")
+async def command_runners(request: DrainCommands, caller: Private) -> DrainAnswer:
+    """Relay drains and serves to runners, in their order. A runner's own report, in the statistics,
+    is its answer."""
+    answer = DrainAnswer(told=[], refused=[])
+    for number, raw in enumerate(request.drains):
+        try:
+            command = DrainCommand.model_validate(raw)
+        except ValidationError as why:
+            answer.told.append(False)
+            answer.refused += [complaint(one, "drains", number) for one in why.errors()]
+        else:
+            answer.told.append(
+                caller.orchestrator.command(
+                    caller.org, command.runner_id, command.frame(), command.instance
+                )
+            )
+    return answer
 
 
 @router.delete("/runners/{runner_id}")
 async def runner_is_gone(
-    runner_id: Annotated[str, Path(max_length=200)], caller: Private
-) -> DrainAnswer:
-    """The runner's process or pod is over: its sessions are lost now, not after their grace."""
-    return DrainAnswer(told=caller.orchestrator.gone(caller.org, runner_id))
+    runner_id: Annotated[str, Path(max_length=200)],
+    caller: Private,
+    instance: Annotated[str, Query(max_length=200)] = "",
+) -> GoneAnswer:
+    """The runner's process or pod is over: its sessions are lost now, not after their grace.
+
+    `instance`: only if the runner's instance begins so.
+    """
+    return GoneAnswer(told=caller.orchestrator.gone(caller.org, runner_id, instance))
 
 
 @router.get("/stats")

@@ -14,6 +14,7 @@ from paddock_orchestrator.api.views import (
     EndRequest,
     KeyView,
     NewKey,
+    OrganizationView,
     SessionDetail,
     SessionPage,
     SessionView,
@@ -22,6 +23,7 @@ from paddock_orchestrator.api.views import (
     event_view,
     key_view,
     live_over,
+    organization_view,
     session_view,
 )
 from paddock_orchestrator.orchestrator import now
@@ -168,6 +170,16 @@ async def usage(
     ]
 
 
+@router.get("/organization", tags=["keys"])
+async def show_organization(caller: Private) -> OrganizationView:
+    """The organization of the key. A key belongs to one, and reaches nothing of another."""
+    known = await caller.orchestrator.journal.store.organizations()
+    found = next((o for o in known if o.org_id == caller.org), None)
+    if found is None:
+        raise ApiError(404, "unknown_organization", f"No organization {caller.org!r}")
+    return organization_view(found)
+
+
 @router.get("/keys", tags=["keys"])
 async def list_keys(caller: Private) -> list[KeyView]:
     """Keys of the organization. Only public ones show their text."""
@@ -201,14 +213,20 @@ def _key(caller: Caller, key_id: str) -> Key:
 
 @router.delete("/keys/{key_id}", tags=["keys"])
 async def revoke_key(key_id: str, caller: Private) -> KeyView:
-    """Revoke a key: it opens nothing from this instant on. Live sessions go on."""
-    return key_view(await caller.keyring.revoke(_key(caller, key_id)))
+    """Revoke a key: it opens nothing from this instant on. Live sessions go on.
+
+    Control sockets that it opened are closed with 4001: their runners finish their calls and stop.
+    """
+    revoked = await caller.keyring.revoke(_key(caller, key_id))
+    caller.orchestrator.close_refused()
+    return key_view(revoked)
 
 
 @router.post("/keys/{key_id}/roll", tags=["keys"], status_code=201)
 async def roll_key(key_id: str, caller: Private) -> KeyView:
-    """Replace a key by a new one of the same name, scope and reach."""
+    """Replace a key by a new one of the same name, scope and reach; the old one is revoked."""
     key, text = await caller.keyring.roll(_key(caller, key_id))
+    caller.orchestrator.close_refused()
     return key_view(key, text)
 
 

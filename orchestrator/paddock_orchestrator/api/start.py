@@ -1,37 +1,31 @@
-"""`POST /v1/public/{agent}/start`, as raw ASGI: framework objects would double its cost.
+"""`POST /v1/public/{agent}/start`: admission, then the orchestrator.
 
 Admission, cheapest first: key, body size, rate, JSON, idempotency replay, agent, capacity.
 """
 
 import asyncio
-import contextlib
 import hashlib
 import logging
 import re
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
-from paddock_orchestrator.api.answers import ApiError, answer, answer_error
+from paddock_orchestrator.api.answers import ApiError, answer_error
 from paddock_orchestrator.dispatch.refusal import Reason, Refused
 from paddock_orchestrator.keyring import Grant, Keyring
-from paddock_orchestrator.links.accept import bearer
-from paddock_orchestrator.links.outbox import Receive, SendMessage
+from paddock_orchestrator.links.accept import bearer_of
+from paddock_orchestrator.listener.http import Exchange
 from paddock_orchestrator.orchestrator import Orchestrator, new_session_id, now
 from paddock_orchestrator.state.book import Instant, Session
+from paddock_orchestrator.store.errors import StoreError
 from paddock_orchestrator.store.records import Scope
 
 log = logging.getLogger("paddock.starts")
 
 AGENT = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(@dev)?\Z")
 _NUMBER = re.compile(r"\+?[0-9]{2,15}\Z")
-WATCH_AFTER_S = 0.05
-"""A start that takes longer than a dispatch, this or up to twice this, is watched for its caller
-going away."""
-
-DISCARD_TIMES = 16
-DISCARD_TIMEOUT_S = 2.0
-"""How much of a body that is too large, in limits, is read away before its refusal."""
+_REPLAYED = ((b"idempotent-replayed", b"true"),)
 
 
 class Call(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -50,61 +44,69 @@ _decode = msgspec.json.Decoder(StartBody).decode
 _encode = msgspec.json.Encoder().encode
 _NO_CALL = b'{"direction":"inbound"}'
 
-
-class _Started(msgspec.Struct, frozen=True):
-    session_id: str
-    replayed: bool = False
+_Slot = tuple[str, str, str]
+"""Organization, agent and idempotency key."""
 
 
-class _Pending(msgspec.Struct, eq=False):
-    """A start under way, which a retry with the same key joins."""
+class _Asked(msgspec.Struct, eq=False):
+    """A start under way, and who waits for its answer: more than one if they share a key."""
 
-    digest: bytes
-    outcome: asyncio.Future[_Started | Refused]
-    callers: int = 1
-
-
-class _Unanswered(msgspec.Struct, eq=False):
-    """A start that may have to be watched for its caller going away."""
-
-    session: Session
-    receive: Receive
-    pending: _Pending | None
+    agent: str
+    request: StartBody
+    exchanges: list[Exchange]
+    slot: _Slot | None = None
+    digest: bytes | None = None
+    session_id: str = ""
+    """"" before the orchestrator has it."""
 
 
 class Start:
+    """Takes starts. Each exchange is answered once."""
+
     def __init__(self, orchestrator: Orchestrator, keyring: Keyring) -> None:
         self._orchestrator = orchestrator
         self._keyring = keyring
-        self._pending: dict[tuple[str, str, str], _Pending] = {}
-        self._unanswered: dict[str, _Unanswered] = {}
-        """Oldest first; those that are watched are no longer among them."""
-        self._looks_soon = False
-        self._watchers: dict[str, asyncio.Task[None]] = {}
+        self._asked: dict[_Slot, _Asked] = {}
+        """Those with an idempotency key, which a retry joins."""
+        self._lookups: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, scope: Any, receive: Receive, send: SendMessage, agent: str) -> None:
+    def __call__(self, exchange: Exchange) -> None:
         try:
-            grant = self._admitted(scope, agent)
-            raw = await self._read(scope, receive)
-            at = now()
-            if not grant.bucket.take(at.mono):
-                raise _too_often(grant, at)
-            request = _parsed(raw)
-            key = _idempotency_key(scope)
-            if key is None:
-                outcome = await self._begin(self._session(grant, agent, request, at), receive)
-            else:
-                outcome = await self._once(grant, agent, request, raw, key, at, receive)
+            self._take(exchange)
         except ApiError as error:
-            await answer_error(send, error)
-            return
-        if isinstance(outcome, Refused):
-            await answer_error(send, refusal(outcome))
-            return
-        await self._answer(scope, send, agent, outcome)
+            self._reject(exchange, error)
+        except Exception:
+            _broken(exchange)
 
-    def _admitted(self, scope: Any, agent: str) -> Grant:
-        grant = self._keyring.find(bearer(scope))
+    def _take(self, exchange: Exchange) -> None:
+        agent = exchange.agent
+        if AGENT.match(agent) is None:
+            raise ApiError(404, "unknown_agent", f"{agent[:80]!r} is not an agent's name")
+        grant = self._admitted(exchange, agent)
+        if exchange.too_large:
+            limit = self._orchestrator.settings.max_body_bytes
+            raise ApiError(413, "too_large", f"The request body is larger than {limit} bytes")
+        at = now()
+        if not grant.bucket.take(at.mono):
+            after_s = max(1, round(grant.bucket.due_in(at.mono)))
+            raise refusal(Refused(Reason.RATE_LIMITED, after_s))
+        raw = exchange.body
+        asked = _Asked(agent, _parsed(raw), [exchange])
+        key = _idempotency_key(exchange)
+        if key is None:
+            self._begin(asked, grant.org, at)
+        else:
+            asked.slot = (grant.org, agent, key)
+            asked.digest = hashlib.sha256(agent.encode() + b"\0" + raw).digest()
+            self._once(asked, at)
+
+    def _reject(self, exchange: Exchange, error: ApiError) -> None:
+        """Refuse a start that has not asked for capacity."""
+        self._orchestrator.metrics.rejected(error.reason)
+        answer_error(exchange, error)
+
+    def _admitted(self, exchange: Exchange, agent: str) -> Grant:
+        grant = self._keyring.find(bearer_of(exchange.headers.get(b"authorization", b"")))
         if grant is None:
             raise ApiError(401, "bad_key", "The key is unknown, revoked or expired")
         if not grant.may(Scope.PUBLIC):
@@ -115,152 +117,122 @@ class Start:
             raise refusal(Refused(Reason.SHUTTING_DOWN, 2))
         return grant
 
-    async def _read(self, scope: Any, receive: Receive) -> bytes:
-        limit = self._orchestrator.settings.max_body_bytes
-        for name, value in scope["headers"]:
-            if name == b"content-length" and value.isdigit() and int(value) > limit:
-                await _discard(receive, limit)
-                raise _too_large(limit)
-        message = await receive()
-        body: bytes = message.get("body", b"")
-        if not message.get("more_body"):
-            if len(body) > limit:
-                raise _too_large(limit)
-            return body
-        parts, size = [body], len(body)
-        while message.get("more_body"):
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ApiError(400, "incomplete", "The request ended before its body did")
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > limit:
-                if message.get("more_body"):
-                    await _discard(receive, limit)
-                raise _too_large(limit)
-        return b"".join(parts)
+    def _once(self, asked: _Asked, at: Instant) -> None:
+        """Begin, or join what a request with this key has begun."""
+        slot = asked.slot
+        assert slot is not None
+        known = self._asked.get(slot)
+        if known is not None:
+            if known.digest != asked.digest:
+                raise _other_body(slot[2])
+            exchange = asked.exchanges[0]
+            known.exchanges.append(exchange)
+            self._watch(known, exchange)
+        elif self._orchestrator.journal.may_be_used(*slot):
+            self._asked[slot] = asked
+            self._watch(asked, asked.exchanges[0])
+            lookup = asyncio.get_running_loop().create_task(self._look_up(asked, slot, at))
+            self._lookups.add(lookup)
+            lookup.add_done_callback(self._lookups.discard)
+        else:
+            self._asked[slot] = asked
+            try:
+                self._begin(asked, slot[0], at)
+            except BaseException:
+                self._asked.pop(slot, None)
+                raise
 
-    async def _once(
-        self,
-        grant: Grant,
-        agent: str,
-        request: StartBody,
-        raw: bytes,
-        key: str,
-        at: Instant,
-        receive: Receive,
-    ) -> _Started | Refused:
-        """Begin, or what a request with this key has begun."""
-        digest = hashlib.sha256(agent.encode() + b"\0" + raw).digest()
-        slot = (grant.org, agent, key)
-        pending = self._pending.get(slot)
-        if pending is not None:
-            if pending.digest != digest:
-                raise _other_body(key)
-            pending.callers += 1
-            outcome = await asyncio.shield(pending.outcome)
-            if isinstance(outcome, _Started):
-                return _Started(outcome.session_id, replayed=True)
-            return outcome
-        pending = _Pending(digest, asyncio.get_running_loop().create_future())
-        self._pending[slot] = pending
+    async def _look_up(self, asked: _Asked, slot: _Slot, at: Instant) -> None:
+        """Replay the session that was started with the key, or begin."""
         try:
-            began: _Started | Refused | None = None
-            if self._orchestrator.journal.may_be_used(*slot):
-                began = await self._replayed(slot, digest)
-            if began is None:
-                session = self._session(grant, agent, request, at, key, digest)
-                began = await self._begin(session, receive, pending)
-            pending.outcome.set_result(began)
-        except BaseException as why:
-            if not pending.outcome.done():
-                failed = why if isinstance(why, Exception) else ConnectionError("start abandoned")
-                pending.outcome.set_exception(failed)
-                pending.outcome.exception()
+            row = await self._orchestrator.journal.used(*slot)
+            if row is None and asked.exchanges:
+                self._begin(asked, slot[0], at)
+                return
+            if row is not None and row.body_digest != asked.digest:
+                raise _other_body(slot[2])
+        except (ApiError, StoreError) as why:
+            del self._asked[slot]
+            error = why if isinstance(why, ApiError) else refusal(_UNRECORDED)
+            for exchange in asked.exchanges:
+                self._reject(exchange, error)
+            return
+        except BaseException:
+            self._asked.pop(slot, None)
+            for exchange in asked.exchanges:
+                _broken(exchange)
             raise
-        finally:
-            del self._pending[slot]
-        return began
+        del self._asked[slot]
+        asked.session_id = row.session_id if row is not None else ""
+        for exchange in asked.exchanges:
+            self._started(asked, exchange, _REPLAYED)
 
-    async def _replayed(self, slot: tuple[str, str, str], digest: bytes) -> _Started | None:
-        row = await self._orchestrator.journal.used(*slot)
-        if row is None:
-            return None
-        if row.body_digest != digest:
-            raise _other_body(slot[2])
-        return _Started(row.session_id, replayed=True)
-
-    def _session(
-        self,
-        grant: Grant,
-        agent: str,
-        request: StartBody,
-        at: Instant,
-        key: str | None = None,
-        digest: bytes | None = None,
-    ) -> Session:
-        book = self._orchestrator.book
-        pool = book.find_pool((grant.org, agent))
+    def _begin(self, asked: _Asked, org: str, at: Instant) -> None:
+        orchestrator, request = self._orchestrator, asked.request
+        pool = orchestrator.book.find_pool((org, asked.agent))
+        if not orchestrator.journal.healthy:
+            orchestrator.metrics.rejected(_UNRECORDED.reason)
+            pool.counters.refusals += 1
+            self._decided(asked, _UNRECORDED)
+            return
         body = bytes(request.body)
-        return Session(
+        session = Session(
             session_id=new_session_id(),
             pool=pool,
             requested=at,
             max_duration_s=pool.declared.max_duration_s,
             call=_NO_CALL if request.call is None else _call_facts(request.call),
             data=b"{}" if body == b"null" else body,
-            idempotency_key=key,
-            body_digest=digest,
+            idempotency_key=asked.slot[2] if asked.slot is not None else None,
+            body_digest=asked.digest,
         )
+        asked.session_id = session.session_id
+        for exchange in asked.exchanges:
+            self._watch(asked, exchange)
+        orchestrator.start(session, lambda refused: self._decided(asked, refused))
 
-    async def _begin(
-        self, session: Session, receive: Receive, pending: _Pending | None = None
-    ) -> _Started | Refused:
-        orchestrator = self._orchestrator
-        if not orchestrator.journal.healthy:
-            session.pool.counters.refusals += 1
-            return Refused(Reason.STORE_UNAVAILABLE, 2)
-        session_id = session.session_id
-        self._unanswered[session_id] = _Unanswered(session, receive, pending)
-        if not self._looks_soon:
-            self._looks_soon = True
-            asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._look)
-        try:
-            refused = await orchestrator.start(session)
-        finally:
-            if self._unanswered.pop(session_id, None) is None:
-                self._watchers.pop(session_id).cancel()
-        return refused if refused is not None else _Started(session_id)
+    def _decided(self, asked: _Asked, refused: Refused | None) -> None:
+        """The orchestrator's answer, for all who wait for it."""
+        if asked.slot is not None:
+            del self._asked[asked.slot]
+        if refused is not None:
+            error = refusal(refused)
+            for exchange in asked.exchanges:
+                answer_error(exchange, error)
+            return
+        headers: tuple[tuple[bytes, bytes], ...] = ()
+        for exchange in asked.exchanges:
+            self._started(asked, exchange, headers)
+            headers = _REPLAYED
 
-    def _look(self) -> None:
-        """Watch what is not answered by now; come again for what is younger."""
-        loop = asyncio.get_running_loop()
-        self._looks_soon = False
-        late_mono = now().mono - WATCH_AFTER_S
-        for session_id, one in list(self._unanswered.items()):
-            if one.session.requested.mono > late_mono:
-                self._looks_soon = True
-                loop.call_later(WATCH_AFTER_S, self._look)
-                break
-            del self._unanswered[session_id]
-            self._watchers[session_id] = loop.create_task(self._until_gone(one))
+    def _watch(self, asked: _Asked, exchange: Exchange) -> None:
+        """When the last who waits goes away, so does the start."""
 
-    async def _until_gone(self, one: _Unanswered) -> None:
-        while (await one.receive())["type"] != "http.disconnect":
-            pass
-        if one.pending is None or one.pending.callers == 1:
-            self._orchestrator.caller_left(one.session.session_id)
+        def lost() -> None:
+            asked.exchanges.remove(exchange)
+            if not asked.exchanges and asked.session_id:
+                self._orchestrator.caller_left(asked.session_id)
 
-    async def _answer(self, scope: Any, send: SendMessage, agent: str, started: _Started) -> None:
-        orchestrator = self._orchestrator
-        token = orchestrator.tokens.text(started.session_id)
+        exchange.on_lost = lost
+
+    def _started(
+        self, asked: _Asked, exchange: Exchange, headers: tuple[tuple[bytes, bytes], ...]
+    ) -> None:
+        orchestrator, session_id = self._orchestrator, asked.session_id
+        asked_by = exchange.headers
+        # Where TLS ends before us. Who says it untruly misleads nobody else.
+        scheme = asked_by.get(b"x-forwarded-proto", b"").decode("latin-1") or exchange.scheme
+        url = orchestrator.socket_url(asked_by.get(b"host", b""), scheme)
         body = (
-            f'{{"sessionId":"{started.session_id}","agent":"{agent}","token":"{token}",'
-            f'"textUrl":"{orchestrator.socket_url(scope)}/v1/sessions/{started.session_id}/text"}}'
-        ).encode()
-        headers = ((b"idempotent-replayed", b"true"),) if started.replayed else ()
-        orchestrator.history.line("session_started", session=started.session_id, agent=agent)
-        await answer(send, 200, body, headers)
+            f'{{"sessionId":"{session_id}","agent":"{asked.agent}",'
+            f'"token":"{orchestrator.tokens.text(session_id)}",'
+            f'"textUrl":"{url}/v1/sessions/{session_id}/text"}}'
+        )
+        exchange.answer(200, body.encode(), headers)
+        orchestrator.history.line("session_started", session=session_id, agent=asked.agent)
+
+
+_UNRECORDED = Refused(Reason.STORE_UNAVAILABLE, 2)
 
 
 def refusal(refused: Refused) -> ApiError:
@@ -272,9 +244,10 @@ def refusal(refused: Refused) -> ApiError:
     return ApiError(refused.status, refused.reason, refused.message, refused.retry_after_s, extra)
 
 
-def _too_often(grant: Grant, at: Instant) -> ApiError:
-    after_s = max(1, round(grant.bucket.due_in(at.mono)))
-    return refusal(Refused(Reason.RATE_LIMITED, after_s))
+def _broken(exchange: Exchange) -> None:
+    """Whatever happened is on the exception at hand."""
+    log.exception("start_failed")
+    answer_error(exchange, ApiError(500, "internal", "The start failed; this is our fault"))
 
 
 def _parsed(raw: bytes) -> StartBody:
@@ -307,33 +280,17 @@ def _call_facts(call: Call) -> bytes:
     return _encode(facts)
 
 
-def _idempotency_key(scope: Any) -> str | None:
-    for name, value in scope["headers"]:
-        if name == b"idempotency-key":
-            if not 1 <= len(value) <= 255 or not value.isascii():
-                shown = value[:40].decode("latin-1")
-                raise ApiError(
-                    400, "bad_request",
-                    f"Idempotency-Key: got {shown!r}, expected 1 to 255 ASCII characters",
-                )  # fmt: skip
-            return str(value.decode("ascii"))
-    return None
-
-
-async def _discard(receive: Receive, limit: int) -> None:
-    """Read on, within reason: a client that is still sending would not see the answer."""
-    size = 0
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(DISCARD_TIMEOUT_S):
-            while size < DISCARD_TIMES * limit:
-                message = await receive()
-                size += len(message.get("body", b""))
-                if not message.get("more_body"):
-                    return
-
-
-def _too_large(limit: int) -> ApiError:
-    return ApiError(413, "too_large", f"The request body is larger than {limit} bytes")
+def _idempotency_key(exchange: Exchange) -> str | None:
+    value = exchange.headers.get(b"idempotency-key")
+    if value is None:
+        return None
+    if not 1 <= len(value) <= 255 or not value.isascii():
+        shown = value[:40].decode("latin-1")
+        raise ApiError(
+            400, "bad_request",
+            f"Idempotency-Key: got {shown!r}, expected 1 to 255 ASCII characters",
+        )  # fmt: skip
+    return value.decode("ascii")
 
 
 def _other_body(key: str) -> ApiError:

@@ -71,8 +71,7 @@ def runner_statistics(runner: Runner) -> RunnerStatistics:
 
 
 def pool_statistics(pool: Pool, now: Instant) -> PoolStatistics:
-    since = now.mono - 3600.0
-    recent = [(ok, seconds) for at, ok, seconds in pool.ends if at >= since]
+    hour = pool.last_hour.totals(now.mono)
     counters = pool.counters
     serving = [r for r in pool.runners.values() if r.socket is not None and not r.draining]
     return PoolStatistics(
@@ -86,20 +85,12 @@ def pool_statistics(pool: Pool, now: Instant) -> PoolStatistics:
         answered=counters.answered,
         late=counters.late,
         refusals=counters.refusals,
-        completed_last_hour=sum(ok for ok, _ in recent),
-        failed_last_hour=sum(not ok for ok, _ in recent),
-        mean_call_duration_s=(sum(s for _, s in recent) / len(recent)) if recent else 0.0,
+        completed_last_hour=hour.completed,
+        failed_last_hour=hour.failed,
+        mean_call_duration_s=hour.mean_s,
         startups_ms=list(pool.startups_ms),
         closed=pool.closed,
     )
-
-
-def snapshot(pools: list[Pool], now: Instant) -> dict[str, Any]:
-    """Everything: `{"pools": [...], "runners": [...]}`."""
-    return {
-        "pools": [pool_statistics(p, now) for p in pools],
-        "runners": [runner_statistics(r) for p in pools for r in p.runners.values()],
-    }
 
 
 class Deltas:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from pydantic import BaseModel, Field
 
 from paddock_orchestrator.state.book import PUBLIC_STATE, Pool, Session
-from paddock_orchestrator.store.records import EventRow, Key, Scope, SessionRow
+from paddock_orchestrator.store.records import EventRow, Key, Organization, Scope, SessionRow
 
 
 def utc(ms: int | None) -> str | None:
@@ -78,6 +78,12 @@ class AgentView(BaseModel):
     failed_last_hour: int
     mean_call_duration_s: float
     lost: dict[str, int]
+
+
+class OrganizationView(BaseModel):
+    organization_id: str
+    name: str
+    created_at: str | None
 
 
 class KeyView(BaseModel):
@@ -151,6 +157,14 @@ def event_view(row: EventRow) -> EventView:
         agent=row.agent,
         session_id=row.session_id,
         data=msgspec.json.decode(row.data),
+    )
+
+
+def organization_view(organization: Organization) -> OrganizationView:
+    return OrganizationView(
+        organization_id=organization.org_id,
+        name=organization.name,
+        created_at=utc(organization.created_ms),
     )
 
 

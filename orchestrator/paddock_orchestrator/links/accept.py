@@ -1,5 +1,6 @@
 """What every socket handler needs of a raw ASGI connection."""
 
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -20,14 +21,20 @@ class Closed(ConnectionError):
         return self.code in CLEAN_CODES
 
 
-def bearer(scope: Any) -> str:
+def bearer(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """The bearer key of a request or an upgrade, "" when there is none."""
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            kind, _, text = value.partition(b" ")
-            if kind.lower() == b"bearer":
-                return str(text.decode("latin-1").strip())
-    return ""
+    return bearer_of(header(headers, b"authorization"))
+
+
+def header(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bytes:
+    """The value of the first header of that name (lower case), b"" when there is none."""
+    return next((value for name, value in headers if name == wanted), b"")
+
+
+def bearer_of(authorization: bytes) -> str:
+    """The key in the value of an `Authorization` header, "" for another kind."""
+    kind, _, text = authorization.partition(b" ")
+    return text.decode("latin-1").strip() if kind.lower() == b"bearer" else ""
 
 
 def query(scope: Any) -> dict[str, str]:

@@ -13,6 +13,7 @@ from paddock_orchestrator.links.outbox import Outbox, Receive, SendMessage
 from paddock_orchestrator.links.switchboard import Line
 from paddock_orchestrator.orchestrator import Orchestrator
 from paddock_orchestrator.state.book import Session
+from paddock_orchestrator.store.errors import StoreError
 
 log = logging.getLogger("paddock.bridge")
 
@@ -29,7 +30,7 @@ class BridgeSocket:
     ) -> None:
         await receive()
         await send({"type": "websocket.accept"})
-        outbox = Outbox(send)
+        outbox = Outbox(scope, send)
         orchestrator = self._orchestrator
         session = orchestrator.book.sessions.get(session_id)
         token = query(scope).get("token", "")
@@ -58,6 +59,8 @@ class BridgeSocket:
         except ProtocolError as why:
             log.warning("bridge_broke_protocol", extra={"why": str(why), "session": session_id})
             outbox.close(closing.PROTOCOL_VIOLATION, str(why))
+        except StoreError:
+            outbox.close(closing.RESTART, "the store is out of reach")
         except TimeoutError:
             outbox.close(closing.PROTOCOL_VIOLATION, "no hello within 10 s")
         finally:

@@ -7,8 +7,9 @@ from typing import Any
 from paddock.protocol import closing, control
 from paddock.protocol.codec import ProtocolError, Unknown
 from paddock_orchestrator.keyring import Grant, Keyring
-from paddock_orchestrator.links.accept import bearer, received, text_of
+from paddock_orchestrator.links.accept import bearer, header
 from paddock_orchestrator.links.outbox import Outbox, Receive, SendMessage
+from paddock_orchestrator.listener.websocket import WIRE
 from paddock_orchestrator.orchestrator import Orchestrator
 from paddock_orchestrator.state.book import Runner
 from paddock_orchestrator.store.records import Scope
@@ -17,9 +18,11 @@ log = logging.getLogger("paddock.runners")
 
 REGISTER_TIMEOUT_S = 10.0
 
+_parse = control.from_runner.parse
+
 
 class RunnerSocket:
-    """Serves one runner's connection: registration first, then whatever it has to say."""
+    """Serves the connections of runners."""
 
     def __init__(self, orchestrator: Orchestrator, keyring: Keyring) -> None:
         self._orchestrator = orchestrator
@@ -27,49 +30,69 @@ class RunnerSocket:
 
     async def __call__(self, scope: Any, receive: Receive, send: SendMessage) -> None:
         await receive()
-        await send({"type": "websocket.accept"})
-        outbox = Outbox(send)
-        grant = self._keyring.find(bearer(scope))
+        outbox = Outbox(scope, send)
+        grant = self._keyring.find(bearer(scope["headers"]))
         if grant is None or not grant.may(Scope.RUNNER):
+            await send({"type": "websocket.accept"})
             outbox.close(closing.BAD_CREDENTIAL, "unknown, revoked or expired key")
             return
         if self._orchestrator.stopping:
+            await send({"type": "websocket.accept"})
             outbox.close(closing.RESTART, "retry_ms=1000")
             return
-        socket = self._orchestrator.socket_opened(outbox)
-        runner: Runner | None = None
+        connection = _Connection(self._orchestrator, outbox, grant, scope)
+        scope["extensions"][WIRE].listen(connection.hear)
+        await send({"type": "websocket.accept"})
+        timer = asyncio.get_running_loop().call_later(REGISTER_TIMEOUT_S, connection.too_late)
         try:
-            async with asyncio.timeout(REGISTER_TIMEOUT_S):
-                runner = self._registered(await received(receive), grant, socket, scope)
-            await self._listen(receive, runner, socket)
+            await receive()  # texts go to the connection, so this is that the peer is gone
+        finally:
+            timer.cancel()
+            connection.over()
+
+
+class _Connection:
+    """One runner's connection: registration first, then whatever it has to say."""
+
+    def __init__(
+        self, orchestrator: Orchestrator, outbox: Outbox, grant: Grant, scope: Any
+    ) -> None:
+        self._orchestrator = orchestrator
+        self._outbox = outbox
+        self._grant = grant
+        host = header(scope["headers"], b"host")
+        forwarded = header(scope["headers"], b"x-forwarded-proto").decode("latin-1")
+        self._url = orchestrator.socket_url(host, forwarded or scope.get("scheme"))
+        self._socket = orchestrator.socket_opened(outbox, grant)
+        self._runner: Runner | None = None
+
+    def hear(self, text: bytes) -> None:
+        """Pass on what the runner says, until a newer socket of its own takes over."""
+        if self._outbox.closed:
+            return
+        try:
+            frame = _parse(text)
+            runner = self._runner
+            if runner is None:
+                self._runner = self._registered(frame)
+            elif runner.socket == self._socket and not isinstance(frame, Unknown):
+                self._orchestrator.hear(runner, frame)
         except ProtocolError as why:
             log.warning("runner_broke_protocol", extra={"why": str(why)})
-            outbox.close(closing.PROTOCOL_VIOLATION, str(why))
-        except TimeoutError:
-            outbox.close(closing.PROTOCOL_VIOLATION, "no register frame within 10 s")
-        except ConnectionError:
-            pass
-        finally:
-            self._orchestrator.socket_closed(runner, socket)
-            if not outbox.closed:
-                outbox.dropped()
+            self._outbox.close(closing.PROTOCOL_VIOLATION, str(why))
 
-    async def _listen(self, receive: Receive, runner: Runner, socket: int) -> None:
-        """Pass on what the runner says, until a newer socket of its own takes over."""
-        parse, hear = control.from_runner.parse, self._orchestrator.hear
-        while True:
-            message = await receive()
-            frame = parse(message.get("text") or text_of(message))
-            if isinstance(frame, Unknown):
-                continue
-            if runner.socket != socket:
-                return
-            hear(runner, frame)
+    def too_late(self) -> None:
+        """The time for registering is up."""
+        if self._runner is None:
+            self._outbox.close(closing.PROTOCOL_VIOLATION, "no register frame within 10 s")
 
-    def _registered(self, text: str | None, grant: Grant, socket: int, scope: Any) -> Runner:
-        if text is None:
-            raise ConnectionError
-        frame = control.from_runner.parse(text)
+    def over(self) -> None:
+        """The connection is over."""
+        self._orchestrator.socket_closed(self._runner, self._socket)
+        if not self._outbox.closed:
+            self._outbox.dropped()
+
+    def _registered(self, frame: control.FromRunner | Unknown) -> Runner:
         if not isinstance(frame, control.Register):
             raise ProtocolError("type", type(frame).__name__.lower(), "register, first")
         agent = frame.pool.removesuffix("@dev")
@@ -78,8 +101,7 @@ class RunnerSocket:
         if frame.capabilities.max_concurrent < 0:
             limit = frame.capabilities.max_concurrent
             raise ProtocolError("capabilities.max_concurrent", limit, "0 or more")
-        if not grant.reaches(agent):
+        if not self._grant.reaches(agent):
             raise ProtocolError("pool", frame.pool, "an agent this key may run")
         log.info("runner_registered", extra={"runner": frame.worker_id, "agent": frame.pool})
-        url = self._orchestrator.socket_url(scope)
-        return self._orchestrator.register(grant.org, frame, socket, url)
+        return self._orchestrator.register(self._grant.org, frame, self._socket, self._url)

@@ -9,6 +9,7 @@ from paddock_orchestrator.links.accept import Closed, query, received
 from paddock_orchestrator.links.outbox import Outbox, Receive, SendMessage
 from paddock_orchestrator.orchestrator import Orchestrator
 from paddock_orchestrator.state.book import PUBLIC_STATE
+from paddock_orchestrator.store.errors import StoreError
 
 log = logging.getLogger("paddock.text")
 
@@ -22,7 +23,7 @@ class TextSocket:
     ) -> None:
         await receive()
         await send({"type": "websocket.accept"})
-        outbox = Outbox(send)
+        outbox = Outbox(scope, send)
         orchestrator = self._orchestrator
         asked = query(scope)
         seen = asked.get("received", "0")
@@ -61,7 +62,11 @@ class TextSocket:
                 outbox.dropped()
 
     async def _ended_already(self, session_id: str, outbox: Outbox) -> None:
-        row = await self._orchestrator.journal.store.find_session(session_id)
+        try:
+            row = await self._orchestrator.journal.store.find_session(session_id)
+        except StoreError:
+            outbox.close(closing.RESTART, "the store is out of reach")
+            return
         if row is None or row.end_reason is None:
             outbox.close(closing.BAD_TOKEN, "unknown session")
             return

@@ -15,6 +15,7 @@ from paddock_orchestrator.dispatch.placement import Placement, PlacementIndex
 from paddock_orchestrator.dispatch.refusal import Attempt
 from paddock_orchestrator.state.acks import Acks
 from paddock_orchestrator.state.effects import Effect
+from paddock_orchestrator.state.last_hour import LastHour
 from paddock_orchestrator.state.timers import Timers
 
 
@@ -207,8 +208,7 @@ class Pool:
     declared_until: float = 0.0
     closed: bool = False
     counters: Counters = field(default_factory=Counters)
-    ends: deque[tuple[float, bool, float]] = field(default_factory=deque)
-    """(mono, completed, seconds) of sessions that ended within the last hour."""
+    last_hour: LastHour = field(default_factory=LastHour)
     startups_ms: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=50))
     """(sequence, milliseconds) of the latest start-ups."""
 
@@ -249,6 +249,9 @@ class Limits:
     pool_ttl_s: float = 30.0
 
 
+KEEP_OVER = 1000
+
+
 class Book:
     """All of it. `effects` collects what a step wants done."""
 
@@ -261,6 +264,8 @@ class Book:
         self.effects: list[Effect] = []
         self.recover_until: float = 0.0
         self.dirty: set[Session] = set()
+        self.over: deque[str] = deque(maxlen=KEEP_OVER)
+        """Instances of which their reconciler has said that they are over, the newest last."""
         self._order = 0
 
     def next_order(self) -> int:

@@ -13,7 +13,6 @@ from paddock_orchestrator.state.placing import accepted, refresh, release, wake
 from paddock_orchestrator.state.presence import activate, orphan
 from paddock_orchestrator.state.timers import Alarm
 
-_HOUR_S = 3600.0
 _LIVE = (Stage.ASSIGNED, Stage.ACTIVE, Stage.ENDING)
 
 
@@ -98,11 +97,9 @@ def _count_end(session: Session, now: Instant, *, unanswered: bool) -> None:
         return
     counters.completions += 1
     began = session.started_ms or session.assigned_ms or session.requested.wall_ms
-    length_s = max(0.0, ((session.ended_ms or now.wall_ms) - began) / 1000.0)
+    length_ms = max(0, (session.ended_ms or now.wall_ms) - began)
     failed = reason in (EndReason.ERROR, EndReason.RUNNER_LOST, EndReason.START_TIMEOUT)
-    pool.ends.append((now.mono, not failed, length_s))
-    while pool.ends and pool.ends[0][0] < now.mono - _HOUR_S:
-        pool.ends.popleft()
+    pool.last_hour.add(now.mono, failed=failed, length_ms=length_ms)
 
 
 def bridge_opened(book: Book, session: Session, attempt: int, now: Instant) -> None:
@@ -149,9 +146,17 @@ def request_end(book: Book, session: Session, reason: str, detail: str, now: Ins
         return
     if session.wanted_end is None:
         session.wanted_end = (reason, detail)
+    ask_to_end(book, session)
+    book.timers.set(now.mono + book.limits.end_timeout_s, Alarm.END, session)
+
+
+def ask_to_end(book: Book, session: Session) -> None:
+    """Tell the runner that the session is to end, by whatever leads to it. Again after a socket
+    was lost: the word may have gone with it."""
     runner = session.runner
-    if runner is None:
+    if runner is None or session.wanted_end is None:
         return
+    reason, detail = session.wanted_end
     if features.VERBS in runner.features and runner.socket is not None:
         verb = control.Verb(
             verb_id=f"{session.job_id}.end", session_id=session.session_id, name="end",
@@ -162,7 +167,6 @@ def request_end(book: Book, session: Session, reason: str, detail: str, now: Ins
         book.effects.append(CloseBridge(session.session_id, reason, detail))
     elif runner.socket is not None:
         book.effects.append(Send(runner, control.JobCancel(job_id=session.job_id)))
-    book.timers.set(now.mono + book.limits.end_timeout_s, Alarm.END, session)
 
 
 def agent_ended(book: Book, session: Session, word: str, now: Instant) -> None:

@@ -130,21 +130,30 @@ class Dispatcher:
         return self._done()
 
     def command(
-        self, key: RunnerKey, frame: control.Drain | control.Serve, now: Instant
+        self,
+        key: RunnerKey,
+        frame: control.Drain | control.Serve,
+        now: Instant,
+        *,
+        instance: str = "",
     ) -> tuple[bool, list[Effect]]:
-        told = registry.command(self.book, key, frame, now)
+        """`instance` is what the one that is meant begins with."""
+        told = registry.command(self.book, key, frame, now, instance=instance)
         return told, self._done()
 
-    def gone(self, key: RunnerKey, now: Instant) -> list[Effect]:
-        """The runner's process is known to be over."""
+    def gone(self, key: RunnerKey, now: Instant, *, instance: str = "") -> list[Effect]:
+        """The process of the runner whose instance begins with `instance` is known to be over."""
         runner = self.book.runners.get(key)
-        if runner is not None:
-            registry.left(self.book, runner, now)
+        if runner is not None and runner.instance.startswith(instance):
+            registry.over(self.book, runner, now)
         return self._done()
 
     def declare(self, key: PoolKey, declared: Declared, now: Instant) -> list[Effect]:
         registry.declare(self.book, key, declared, now)
         return self._done()
+
+    def renew(self, key: PoolKey, now: Instant) -> bool:
+        return registry.renew(self.book, key, now)
 
     def recover(self, sessions: list[tuple[Session, str, str]], now: Instant) -> list[Effect]:
         registry.recover(self.book, sessions, now)

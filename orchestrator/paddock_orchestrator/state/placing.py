@@ -111,13 +111,7 @@ def _soon(runner: Runner, now: Instant, within_s: float) -> bool:
 
 def ends_per_s(pool: Pool, now: Instant) -> float:
     """Sessions ended per second over the last minute: how fast slots come free."""
-    since = now.mono - 60.0
-    count = 0
-    for at, _, _ in reversed(pool.ends):
-        if at < since:
-            break
-        count += 1
-    return count / 60.0
+    return pool.last_hour.since(now.mono - 60.0) / 60.0
 
 
 def _enqueue(book: Book, session: Session, *, front: bool) -> None:

@@ -20,7 +20,7 @@ from paddock_orchestrator.state.book import (
     Stage,
 )  # fmt: skip
 from paddock_orchestrator.state.effects import CloseSocket, Note, Send
-from paddock_orchestrator.state.living import finish
+from paddock_orchestrator.state.living import ask_to_end, finish
 from paddock_orchestrator.state.placing import accepted, refresh, release, retry, wake
 from paddock_orchestrator.state.presence import activate, orphan
 from paddock_orchestrator.state.timers import Alarm
@@ -75,7 +75,10 @@ def register(
     elif runner.permits is None or runner.permits.limit != per_minute:
         runner.permits = Permits(max(0, per_minute), 60.0)
     _welcome(book, runner, boot)
-    if runner.told is not None and not runner.obeying:
+    if runner.instance and runner.instance in book.over:
+        runner.told = control.Drain(drain_epoch=runner.drain_epoch + 1, reason="RunnerGone")
+        runner.draining = True
+    if runner.told is not None and not runner.obeying and features.DRAIN in runner.features:
         book.effects.append(Send(runner, runner.told))
     _reconcile(book, runner, frame.sessions, restarted=restarted, now=now)
     refresh(book, runner, now)
@@ -137,6 +140,8 @@ def _found(book: Book, session: Session, held: control.HeldSession, now: Instant
         activate(book, session, now.wall_ms)
     if held.state is SessionState.ENDING:
         session.stage = Stage.ENDING
+    elif session.wanted_end is not None:
+        ask_to_end(book, session)
 
 
 def _missing(book: Book, session: Session, kind: str, now: Instant) -> None:
@@ -198,6 +203,14 @@ def left(book: Book, runner: Runner, now: Instant) -> None:
     _forget(book, runner, now)
 
 
+def over(book: Book, runner: Runner, now: Instant) -> None:
+    """Its reconciler says that its process is over. It may live all the same: a pod is given up
+    with its node, which may only be away."""
+    if runner.instance:
+        book.over.append(runner.instance)
+    left(book, runner, now)
+
+
 def sweep(book: Book, now: Instant) -> None:
     """Once a second: who has gone silent, and who has been away for good."""
     limits = book.limits
@@ -237,16 +250,25 @@ def reported(book: Book, runner: Runner, frame: control.DrainReport, now: Instan
     wake(book, runner.pool, now)
 
 
-def command(book: Book, key: RunnerKey, frame: control.Drain | control.Serve, now: Instant) -> bool:
+def command(
+    book: Book,
+    key: RunnerKey,
+    frame: control.Drain | control.Serve,
+    now: Instant,
+    *,
+    instance: str = "",
+) -> bool:
     """Relay the reconciler's drain or serve; False when the runner cannot be told now.
 
+    Names are used again, and epochs of one runner mean nothing to the next of its name: what is
+    meant for an instance that begins with `instance` goes to no other.
     A drained runner gets nothing from this instant on; one that is to serve again gets something
     only after its own word.
     """
     runner = book.runners.get(key)
     if runner is None or runner.socket is None or features.DRAIN not in runner.features:
         return False
-    if frame.drain_epoch < runner.told_epoch:
+    if frame.drain_epoch < runner.told_epoch or not runner.instance.startswith(instance):
         return False
     runner.told = frame
     if isinstance(frame, control.Drain):
@@ -279,6 +301,15 @@ def declare(book: Book, key: PoolKey, declared: Declared, now: Instant) -> Pool:
     pool.declared_until = now.mono + book.limits.pool_ttl_s
     wake(book, pool, now)
     return pool
+
+
+def renew(book: Book, key: PoolKey, now: Instant) -> bool:
+    """Let the declaration be good anew; False where none is, or the agent was deleted."""
+    pool = book.pools.get(key)
+    if pool is None or pool.closed or not pool.live(now.mono):
+        return False
+    pool.declared_until = now.mono + book.limits.pool_ttl_s
+    return True
 
 
 def recover(book: Book, sessions: list[tuple[Session, str, str]], now: Instant) -> None:

@@ -186,6 +186,26 @@ def test_a_declaration_is_good_for_its_time_only() -> None:
     assert only(table.start()[1], fx.Answer)
 
 
+def test_a_renewed_declaration_is_good_for_its_time_again() -> None:
+    table = Table()
+    table.declare(growable=True, max_slots=1)
+    table.now += 29
+    assert table.dispatcher.renew(KEY, table.at)
+    table.now += 29
+    assert not only(table.start()[1], fx.Answer)
+
+
+def test_what_lapsed_or_was_closed_or_never_declared_is_not_renewed() -> None:
+    table = Table()
+    assert not table.dispatcher.renew(KEY, table.at)
+    table.declare(growable=True, max_slots=1)
+    table.now += 31
+    assert not table.dispatcher.renew(KEY, table.at)
+    table.declare(growable=True, max_slots=1)
+    table.book.pools[KEY].closed = True
+    assert not table.dispatcher.renew(KEY, table.at)
+
+
 def test_a_declared_pool_is_noted_when_its_decision_changes() -> None:
     table = Table()
     assert only(table.declare(desired=2, reason="load"), fx.Note)
@@ -206,3 +226,56 @@ def test_a_runner_cannot_take_the_name_of_another_agents_live_runner() -> None:
         table.dispatcher.register(ORG, frame, 99, table.at)
 
     assert session.stage is Stage.ACTIVE
+
+
+def test_a_command_for_an_earlier_runner_of_the_name_is_not_relayed() -> None:
+    """Its epochs mean nothing to this one."""
+    table = Table()
+    runner, _ = table.runner()
+    frame = control.Drain(drain_epoch=1)
+    told, effects = table.dispatcher.command(RUNNER, frame, table.at, instance="another")
+    assert not told
+    assert not frames(effects, control.Drain)
+    assert not runner.draining
+    told, _ = table.dispatcher.command(RUNNER, frame, table.at, instance=runner.instance[:2])
+    assert told
+
+
+def test_the_end_of_an_earlier_runner_of_the_name_ends_nothing() -> None:
+    table = Table()
+    runner, _ = table.runner()
+    table.dispatcher.gone(RUNNER, table.at, instance="another")
+    assert RUNNER in table.book.runners
+    table.dispatcher.gone(RUNNER, table.at, instance=runner.instance)
+    assert RUNNER not in table.book.runners
+
+
+def test_a_runner_that_is_said_to_be_over_gets_nothing_when_it_comes_back() -> None:
+    """A pod is given up with its node, which may only be away."""
+    table = Table()
+    runner, _ = table.runner()
+    lost = table.begun(runner)
+    table.dispatcher.gone(RUNNER, table.at, instance=runner.instance)
+    assert lost.end == ("runner_lost", "runner_gone")
+
+    again, effects = table.runner(held=[held(lost)])
+    assert [d.drain_epoch for d in frames(effects, control.Drain)] == [1]
+    assert frames(effects, control.JobCancel)
+    table.hear(again, control.Heartbeat(active_jobs=0, draining=False))
+    session, effects = table.start()
+    assert not only(effects, fx.Offer)
+    assert session.stage is not Stage.OFFERED
+
+    table.runner(instance="two")
+    assert only(table.start()[1], fx.Offer)
+
+
+def test_an_end_that_was_asked_for_while_the_socket_was_dying_is_asked_for_again() -> None:
+    table = Table()
+    runner, _ = table.runner()
+    session = table.begun(runner)
+    table.dispatcher.end(session.session_id, "completed", "hangup", table.at)
+    _, effects = table.runner(held=[held(session)])
+    assert [v.reason for v in frames(effects, control.Verb)] == ["completed"]
+    _, effects = table.runner(held=[held(session, SessionState.ENDING)])
+    assert not frames(effects, control.Verb)
