@@ -1,5 +1,6 @@
 """What every part of a manifest has in common."""
 
+import re
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,6 +15,11 @@ SomeSeconds = Annotated[int, Field(ge=1, le=30 * 24 * 3600)]
 Runners = Annotated[int, Field(ge=0, le=100_000)]
 SomeRunners = Annotated[int, Field(ge=1, le=100_000)]
 Percent = Annotated[int, Field(ge=0, le=100)]
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Whether `text` matches, as CEL and JSON Schema read it: ASCII, and `$` is the very end."""
+    return re.search(pattern.replace("$", r"\Z"), text, re.ASCII) is not None
 
 
 class Part(BaseModel):

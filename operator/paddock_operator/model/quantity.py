@@ -12,6 +12,8 @@ PERCENT_PATTERN = "^(100|[1-9]?[0-9])%$"
 
 LARGEST = 2**31 - 1
 
+EXPECTED = 'expected a whole number of at least 0, or a percentage like "25%"'
+
 _PERCENT = re.compile(r"(100|[1-9]?[0-9])%", re.ASCII)
 
 
@@ -31,7 +33,7 @@ class Size:
             return cls(value)
         if isinstance(value, str) and (match := _PERCENT.fullmatch(value)):
             return cls(int(match[1]), percent=True)
-        raise ValueError('expected a whole number of at least 0, or a percentage like "25%"')
+        raise ValueError(EXPECTED)
 
     def of(self, total: int) -> int:
         """The count itself, or its share of `total` rounded up to at least 1 (zero stays zero)."""

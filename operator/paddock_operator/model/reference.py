@@ -1,22 +1,30 @@
 """The manifest's reference page, written from the schema and the rules so that it stays true.
 
-`python -m paddock_operator.model.reference > docs/manifest.md` writes it anew.
+`python -m paddock_operator.model.reference > docs/agentdeployment.md` writes it anew.
 """
 
 import json
 import sys
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
 
-from paddock_operator.model.manifest import API_VERSION, KIND
-from paddock_operator.model.rules import RULES
+from paddock_operator.model.connection import (
+    BASE64_PATTERN,
+    CONNECTION_RULES,
+    SECRET_PATTERN,
+    URL_PATTERN,
+    OrchestratorConnection,
+)
+from paddock_operator.model.manifest import API_VERSION, CONNECTION_KIND, KIND
+from paddock_operator.model.rule import Rule
+from paddock_operator.model.rules import AGENT_ID_STAYS, RULES
 from paddock_operator.model.schema import Node, json_schema
 
 _INTRO = f"""\
 # The {KIND} manifest
 
 This page is generated. Change the model in `operator/paddock_operator/model`, then run
-`python -m paddock_operator.model.reference > docs/manifest.md`.
+`python -m paddock_operator.model.reference > docs/agentdeployment.md`.
 
 A manifest declares the pool of runners of one agent. `paddock up -f FILE` runs it on one machine;
 `paddock validate -f FILE` checks it without running anything, and `paddock validate --schema`
@@ -43,6 +51,13 @@ Durations are whole seconds unless the field says otherwise. A size such as `max
 number, or a percentage like `"25%"`, which is rounded up to at least 1.
 """
 
+_RULES = """\
+## Rules between fields
+
+`paddock validate` names the rule that is broken, the field, its value and the fix. An API server
+has the same rules from `crds/`.
+"""
+
 _LOCAL = """\
 ## On one machine
 
@@ -59,6 +74,24 @@ _LOCAL = """\
   `paddock up` says so when it starts.
 """
 
+_CONNECTION = f"""\
+## The {CONNECTION_KIND}
+
+In a cluster, `connectionRef` names an {CONNECTION_KIND} in the pool's namespace. It may stand in
+the same file; `paddock up` checks it and otherwise leaves it alone.
+
+```yaml
+apiVersion: {API_VERSION}
+kind: {CONNECTION_KIND}
+metadata:
+  name: default
+spec:
+  url: https://paddock.example
+  secretRef:
+    name: paddock-key
+```
+"""
+
 _KINDS = {
     "string": "text",
     "integer": "whole number",
@@ -70,6 +103,9 @@ _KINDS = {
 _PATTERNS = {
     "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "lower-case letters, digits, inner hyphens",
     "^(100|[1-9]?[0-9])%$": "a percentage",
+    URL_PATTERN: "http(s)://host[:port][/path]",
+    SECRET_PATTERN: "lower-case letters, digits, inner hyphens and dots",
+    BASE64_PATTERN: "base64",
 }
 
 
@@ -78,8 +114,18 @@ def markdown() -> str:
     schema = json_schema()
     parts = [_INTRO, "## Fields\n"]
     parts += [_section(path, kind, schema) for path, kind in _objects(KIND, schema, "")]
-    parts += [_rules(), _LOCAL]
+    parts += [_RULES, _rules((*RULES, AGENT_ID_STAYS)), _LOCAL, *_connection()]
     return "\n".join(parts)
+
+
+def _connection() -> Iterator[str]:
+    schema = json_schema(OrchestratorConnection)
+    yield _CONNECTION
+    for path, kind in _objects(CONNECTION_KIND, schema, ""):
+        if path.startswith("spec"):
+            yield _section(path, kind, schema, of=f" of an {CONNECTION_KIND}")
+    yield "### Rules between its fields\n"
+    yield _rules(CONNECTION_RULES)
 
 
 def _objects(kind: str, whole: Node, path: str) -> Iterator[tuple[str, str]]:
@@ -91,10 +137,10 @@ def _objects(kind: str, whole: Node, path: str) -> Iterator[tuple[str, str]]:
             yield from _objects(below, whole, f"{path}.{name}{suffix}".lstrip("."))
 
 
-def _section(path: str, kind: str, whole: Node) -> str:
+def _section(path: str, kind: str, whole: Node, of: str = "") -> str:
     node = _node(kind, whole)
     required = cast("list[str]", node.get("required", []))
-    lines = [f"### {f'`{path}`' if path else 'The object'}\n"]
+    lines = [f"### {f'`{path}`' if path else 'The object'}{of}\n"]
     if path:
         lines.append(f"{_sentence(node)}\n")
     lines += ["| field | value | default | meaning |", "|---|---|---|---|"]
@@ -165,18 +211,9 @@ def _bounds(field: Node) -> str:
     return ", ".join(words)
 
 
-def _rules() -> str:
-    lines = [
-        "## Rules between fields\n",
-        "`paddock validate` names the rule that is broken, the field, its value and the fix.\n",
-        "| rule | field | what must hold | how to mend it |",
-        "|---|---|---|---|",
-    ]
-    lines += [f"| `{r.name}` | `{r.field}` | {r.message} | {r.fix} |" for r in RULES]
-    lines.append(
-        "| `agent-id-immutable` | `spec.agentId` | the agent's id of a running pool cannot change "
-        "| create a second AgentDeployment and delete this one |"
-    )
+def _rules(rules: Iterable[Rule[Any]]) -> str:
+    lines = ["| rule | field | what must hold | how to mend it |", "|---|---|---|---|"]
+    lines += [f"| `{r.name}` | `{r.field}` | {r.message} | {r.fix} |" for r in rules]
     return "\n".join(lines) + "\n"
 
 
@@ -195,7 +232,7 @@ def _target(field: Node) -> tuple[str, str]:
 
 
 def _node(kind: str, whole: Node) -> Node:
-    return whole if kind == KIND else cast("dict[str, Node]", whole["$defs"])[kind]
+    return whole if kind == whole["title"] else cast("dict[str, Node]", whole["$defs"])[kind]
 
 
 if __name__ == "__main__":

@@ -1,30 +1,21 @@
 """The rules that no single field can state, one row each."""
 
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
-from paddock_operator.model.base import NAME_PATTERN
+from paddock_operator.model.base import NAME_PATTERN, matches
 from paddock_operator.model.manifest import NAME_LIMIT, AgentDeployment
 from paddock_operator.model.problems import ABSENT, Problem
+from paddock_operator.model.rule import Rule
 
-_NAME = re.compile(NAME_PATTERN.replace("$", r"\Z"), re.ASCII)
+_WARM = "self.spec.scaling.warmSessions"
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """Something that must hold of a manifest whose fields are each valid by themselves."""
+class Change(NamedTuple):
+    """An object before and after an update."""
 
-    name: str
-    field: str
-    """Where a breach is reported."""
-    message: str
-    check: Callable[[AgentDeployment], bool]
-    """True when the rule holds."""
-    fix: str
-    reads: tuple[str, ...] = ()
-    """Other fields that `check` looks at."""
+    old: AgentDeployment
+    new: AgentDeployment
 
 
 def _min_within_max(manifest: AgentDeployment) -> bool:
@@ -81,29 +72,37 @@ def _schedule_names_differ(manifest: AgentDeployment) -> bool:
     return len(set(names)) == len(names)
 
 
-RULES: tuple[Rule, ...] = (
+def _container_names_differ(manifest: AgentDeployment) -> bool:
+    names = [container.name for container in manifest.spec.template.spec.containers]
+    return len(set(names)) == len(names)
+
+
+RULES: tuple[Rule[AgentDeployment], ...] = (
     Rule(
         "name-length",
         "metadata.name",
         f"the name must have at most {NAME_LIMIT} characters, or pod names become too long",
         lambda manifest: len(manifest.name) <= NAME_LIMIT,
         "choose a shorter name and keep the agent's name in spec.agentId",
+        cel=f"size(self.metadata.name) <= {NAME_LIMIT}",
     ),
     Rule(
         "name-pattern",
         "metadata.name",
         "the name must be lower-case letters, digits and inner hyphens",
-        lambda manifest: _NAME.match(manifest.name) is not None,
+        lambda manifest: matches(NAME_PATTERN, manifest.name),
         "rename it, for example support-en",
+        cel=f"self.metadata.name.matches(r'{NAME_PATTERN}')",
     ),
     Rule(
         "agent-id-pattern",
         "spec.agentId",
         "the agent's id must be lower-case letters, digits and inner hyphens",
         lambda manifest: (
-            manifest.spec.agent_id is None or _NAME.match(manifest.spec.agent_id) is not None
+            manifest.spec.agent_id is None or matches(NAME_PATTERN, manifest.spec.agent_id)
         ),
         "rename it, for example support-en",
+        cel=f"!has(self.spec.agentId) || self.spec.agentId.matches(r'{NAME_PATTERN}')",
     ),
     Rule(
         "min-within-max",
@@ -112,6 +111,7 @@ RULES: tuple[Rule, ...] = (
         _min_within_max,
         "lower minRunners or raise maxRunners",
         ("spec.scaling.maxRunners",),
+        cel="self.spec.scaling.minRunners <= self.spec.scaling.maxRunners",
     ),
     Rule(
         "replicas-within-max",
@@ -120,6 +120,7 @@ RULES: tuple[Rule, ...] = (
         _replicas_within_max,
         "lower replicas or raise scaling.maxRunners",
         ("spec.scaling.maxRunners",),
+        cel="!has(self.spec.replicas) || self.spec.replicas <= self.spec.scaling.maxRunners",
     ),
     Rule(
         "sleep-needs-zero",
@@ -128,6 +129,7 @@ RULES: tuple[Rule, ...] = (
         _sleep_needs_zero,
         "set minRunners to 0 or leave scaleToZero out",
         ("spec.scaling.minRunners",),
+        cel="!has(self.spec.scaling.scaleToZero) || self.spec.scaling.minRunners == 0",
     ),
     Rule(
         "warm-reachable",
@@ -136,6 +138,8 @@ RULES: tuple[Rule, ...] = (
         _warm_reachable,
         "lower warmSessions or raise maxRunners",
         ("spec.scaling.maxRunners", "spec.sessionsPerRunner"),
+        cel=f"!has({_WARM}) || type({_WARM}) != int || "
+        f"{_WARM} <= self.spec.scaling.maxRunners * self.spec.sessionsPerRunner",
     ),
     Rule(
         "warm-share",
@@ -143,6 +147,7 @@ RULES: tuple[Rule, ...] = (
         "the free share must be below 100%: what is in use is never free",
         _warm_share_below_all,
         "lower warmSessions",
+        cel=f"!has({_WARM}) || type({_WARM}) == int || {_WARM} != '100%'",
     ),
     Rule(
         "warning-before-deadline",
@@ -151,6 +156,7 @@ RULES: tuple[Rule, ...] = (
         _warning_before_deadline,
         "make warnBeforeSeconds at most timeoutSeconds",
         ("spec.drain.timeoutSeconds",),
+        cel="self.spec.drain.warnBeforeSeconds <= self.spec.drain.timeoutSeconds",
     ),
     Rule(
         "grace-covers-drain",
@@ -159,6 +165,8 @@ RULES: tuple[Rule, ...] = (
         _grace_covers_drain,
         "leave it out, or make it at least drain.timeoutSeconds",
         ("spec.drain.timeoutSeconds",),
+        cel="!has(self.spec.template.spec.terminationGracePeriodSeconds) || "
+        "self.spec.template.spec.terminationGracePeriodSeconds >= self.spec.drain.timeoutSeconds",
     ),
     Rule(
         "static-has-size",
@@ -167,6 +175,7 @@ RULES: tuple[Rule, ...] = (
         _static_has_size,
         "add fallback.runners",
         ("spec.fallback.behavior",),
+        cel="self.spec.fallback.behavior != 'Static' || has(self.spec.fallback.runners)",
     ),
     Rule(
         "stale-before-fallback",
@@ -175,6 +184,7 @@ RULES: tuple[Rule, ...] = (
         _stale_before_fallback,
         "raise fallback.afterSeconds",
         ("spec.fallback.afterSeconds",),
+        cel="self.spec.fallback.staleAfterSeconds <= self.spec.fallback.afterSeconds",
     ),
     Rule(
         "steps-increase",
@@ -182,6 +192,9 @@ RULES: tuple[Rule, ...] = (
         "each step's percent must be larger than the one before",
         _steps_increase,
         "sort the steps by percent and drop repeated ones",
+        cel="self.spec.rollout.steps.map(step, step.percent).isSorted() && "
+        "self.spec.rollout.steps.all(step, "
+        "self.spec.rollout.steps.exists_one(other, other.percent == step.percent))",
     ),
     Rule(
         "schedule-names-differ",
@@ -191,11 +204,19 @@ RULES: tuple[Rule, ...] = (
         "rename one of them",
     ),
     Rule(
+        "container-names-differ",
+        "spec.template.spec.containers",
+        "each container needs a name of its own",
+        _container_names_differ,
+        "rename one of them",
+    ),
+    Rule(
         "not-served-yet",
         "spec.scaling.schedules",
         "schedules are not served yet",
         lambda manifest: not manifest.spec.scaling.schedules,
         "leave them out and raise minRunners for the busy hours",
+        cel="size(self.spec.scaling.schedules) == 0",
     ),
     Rule(
         "not-served-yet",
@@ -203,6 +224,7 @@ RULES: tuple[Rule, ...] = (
         "of the roll-out types only Surge and Paused are served yet",
         lambda manifest: manifest.spec.rollout.type in ("Surge", "Paused"),
         "use Surge",
+        cel="self.spec.rollout.type in ['Surge', 'Paused']",
     ),
     Rule(
         "not-served-yet",
@@ -210,29 +232,29 @@ RULES: tuple[Rule, ...] = (
         "roll-outs in steps are not served yet",
         lambda manifest: not manifest.spec.rollout.steps,
         "leave them out",
+        cel="size(self.spec.rollout.steps) == 0",
     ),
 )
 
 
-def broken_rules(manifest: AgentDeployment) -> Iterator[Rule]:
-    """The rules that `manifest` breaks, in the table's order."""
-    return (rule for rule in RULES if not rule.check(manifest))
+AGENT_ID_STAYS: Rule[Change] = Rule(
+    "agent-id-immutable",
+    "spec.agentId",
+    "the agent's id cannot change",
+    lambda change: change.old.agent_id == change.new.agent_id,
+    "keep it, or create a second AgentDeployment and delete this one",
+    cel="(has(self.spec.agentId) ? self.spec.agentId : self.metadata.name) == "
+    "(has(oldSelf.spec.agentId) ? oldSelf.spec.agentId : oldSelf.metadata.name)",
+)
 
 
 def check_transition(
     old: AgentDeployment, new: AgentDeployment, *, source: str = "-"
 ) -> tuple[Problem, ...]:
     """What forbids turning `old` into `new`; empty when nothing does."""
-    if old.agent_id == new.agent_id:
+    rule = AGENT_ID_STAYS
+    if rule.check(Change(old, new)):
         return ()
     written = ABSENT if new.spec.agent_id is None else new.spec.agent_id
-    return (
-        Problem(
-            source,
-            "spec.agentId",
-            written,
-            "agent-id-immutable",
-            f"the agent's id cannot change and is {old.agent_id!r}",
-            "keep it, or create a second AgentDeployment and delete this one",
-        ),
-    )
+    message = f"{rule.message} and is {old.agent_id!r}"
+    return (Problem(source, rule.field, written, rule.name, message, rule.fix),)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import cast
 
+from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
 from paddock_operator.model.manifest import AgentDeployment
@@ -19,18 +20,14 @@ class _Generator(GenerateJsonSchema):
         return dft.as_json() if isinstance(dft, Size) else super().encode_default(dft)
 
 
-def json_schema() -> Node:
-    """A JSON Schema (2020-12) of one AgentDeployment, with descriptions and defaults.
+def json_schema(model: type[BaseModel] = AgentDeployment) -> Node:
+    """A JSON Schema (2020-12) of one object of `model`, with descriptions and defaults.
 
     It states what single fields allow; the rules between fields are not in it.
     """
-    generated = AgentDeployment.model_json_schema(schema_generator=_Generator)
+    generated = model.model_json_schema(schema_generator=_Generator)
     schema = cast("Node", _tidy(generated))
-    return {
-        "$schema": _Generator.schema_dialect,
-        "title": "AgentDeployment",
-        **schema,
-    }
+    return {"$schema": _Generator.schema_dialect, "title": model.__name__, **schema}
 
 
 def _tidy(node: object, *, names: bool = False) -> object:
@@ -57,28 +54,31 @@ def _tidy(node: object, *, names: bool = False) -> object:
 
 
 @cache
-def _whole() -> Node:
-    return json_schema()
+def _whole(model: type[BaseModel]) -> Node:
+    return json_schema(model)
 
 
-def fields_at(path: Sequence[str | int]) -> Mapping[str, Node]:
+def fields_at(model: type[BaseModel], path: Sequence[str | int]) -> Mapping[str, Node]:
     """The declared fields of the object at `path`, by name; empty where nothing is declared."""
-    node: Node = _whole()
+    whole = _whole(model)
+    node = whole
     for step in path:
         below = node.get("items") if isinstance(step, int) else _properties(node).get(step)
         if not isinstance(below, dict):
             return {}
-        node = _resolve(below)
+        node = _resolve(below, whole)
     return _properties(node)
 
 
-def homes_of(name: str) -> list[str]:
+def homes_of(model: type[BaseModel], name: str) -> list[str]:
     """Dotted paths of all declared fields called `name`, for a field in the wrong place.
 
     Case and underscores do not count.
     """
     plain = plain_name(name)
-    return [path for path in _paths(_whole(), "") if plain_name(path.rpartition(".")[2]) == plain]
+    whole = _whole(model)
+    paths = _paths(whole, "", whole)
+    return [path for path in paths if plain_name(path.rpartition(".")[2]) == plain]
 
 
 def plain_name(name: str) -> str:
@@ -86,29 +86,23 @@ def plain_name(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "")
 
 
-def _paths(node: Node, prefix: str) -> Iterator[str]:
+def _paths(node: Node, prefix: str, whole: Node) -> Iterator[str]:
     for name, field in _properties(node).items():
         path = f"{prefix}{name}"
         yield path
-        below = _resolve(field)
-        yield from _paths(below, f"{path}.")
+        yield from _paths(_resolve(field, whole), f"{path}.", whole)
 
 
 def _properties(node: Node) -> dict[str, Node]:
     return cast("dict[str, Node]", node.get("properties", {}))
 
 
-def _resolve(node: Node) -> Node:
+def _resolve(node: Node, whole: Node) -> Node:
     """Follow a reference, also that of an optional object."""
     for choice in cast("list[Node]", node.get("anyOf", [])):
         if "$ref" in choice:
-            return _resolve(choice)
+            return _resolve(choice, whole)
     reference = node.get("$ref")
     if not isinstance(reference, str):
         return node
-    definitions = cast("dict[str, Node]", _whole_definitions())
-    return definitions[reference.rpartition("/")[2]]
-
-
-def _whole_definitions() -> object:
-    return _whole()["$defs"]
+    return cast("dict[str, Node]", whole["$defs"])[reference.rpartition("/")[2]]

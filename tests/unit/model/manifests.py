@@ -1,6 +1,7 @@
 """A complete manifest to change in one place per test."""
 
-import copy
+from collections.abc import Mapping
+from typing import Any
 
 import yaml
 
@@ -16,16 +17,35 @@ spec:
 """
 
 
-def changed(**changes: object) -> str:
-    """The smallest manifest as text, with values set at `spec__scaling__minRunners`-like paths."""
-    data = copy.deepcopy(yaml.safe_load(SMALLEST))
+CONNECTION = """\
+apiVersion: paddock.dev/v1alpha1
+kind: OrchestratorConnection
+metadata: {name: default}
+spec: {url: https://paddock.example, secretRef: {name: paddock-key}}
+"""
+
+
+def changed_data(base: str, changes: Mapping[str, object]) -> dict[str, Any]:
+    """The object `base`, with values set at `spec__scaling__minRunners`-like paths.
+
+    The value `...` takes the field out.
+    """
+    data: dict[str, Any] = yaml.safe_load(base)
     for path, value in changes.items():
         *parents, last = path.split("__")
         node = data
         for parent in parents:
             node = node.setdefault(parent, {})
-        node[last] = value
-    return yaml.safe_dump(data)
+        if value is ...:
+            del node[last]
+        else:
+            node[last] = value
+    return data
+
+
+def changed(**changes: object) -> str:
+    """The smallest manifest as text, changed as by `changed_data`."""
+    return yaml.safe_dump(changed_data(SMALLEST, changes))
 
 
 def problems_of(text: str) -> tuple[Problem, ...]:

@@ -8,14 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paddock_operator.model.parse import ManifestError, Problem, parse_manifest, parse_object
-from unit.model.manifests import SMALLEST, changed, only_problem_of, problems_of
-
-CONNECTION = """\
-apiVersion: paddock.dev/v1alpha1
-kind: OrchestratorConnection
-metadata: {name: default}
-spec: {url: https://paddock.example, secretRef: {name: key}}
-"""
+from unit.model.manifests import CONNECTION, SMALLEST, changed, only_problem_of, problems_of
 
 
 def test_yaml_and_json_mean_the_same() -> None:
@@ -30,6 +23,17 @@ def test_a_connection_may_stand_beside_it() -> None:
     text = f"---\n{CONNECTION}---\n{SMALLEST}---\n# nothing\n"
 
     assert parse_manifest(text) == parse_manifest(SMALLEST)
+
+
+def test_a_connection_beside_it_must_be_valid() -> None:
+    text = f"{SMALLEST}---\n{CONNECTION.replace('https', 'ftp')}"
+
+    problems = problems_of(text)
+
+    assert [(problem.rule, problem.line) for problem in problems] == [
+        ("url-form", 11),
+        ("url-secure", 11),
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "---\n---\n", "# only words\n", CONNECTION])
@@ -252,3 +256,11 @@ def test_any_value_anywhere_is_parsed_or_refused(section: str, field: str, value
         problems = error.problems
 
     assert problems is None or all(str(problem) for problem in problems)
+
+
+def test_a_list_of_the_wrong_length_is_called_by_the_length_it_should_have() -> None:
+    too_few = only_problem_of(changed(spec__template__spec__containers=[]))
+    too_many = only_problem_of(changed(spec__rollout__steps=[{"percent": 1}] * 21))
+
+    assert too_few.message == "expected at least 1 item"
+    assert too_many.message == "expected at most 20 items"

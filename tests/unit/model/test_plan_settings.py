@@ -42,3 +42,8 @@ def test_a_paused_rollout_reaches_the_planner() -> None:
     manifest = parse_manifest(changed(spec__rollout__type="Paused"))
 
     assert plan_settings(manifest, "r", serving_and_starting=1).rollout == "Paused"
+
+
+def test_a_size_set_by_hand_has_no_reserve_beside_it() -> None:
+    manifest = parse_manifest(changed(spec__scaling__warmSessions=3, spec__replicas=1))
+    assert plan_settings(manifest, "r", serving_and_starting=2).warm_sessions == 0

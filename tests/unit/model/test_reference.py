@@ -5,11 +5,11 @@ from pathlib import Path
 from paddock_operator.model.reference import markdown
 from paddock_operator.model.rules import RULES
 
-PAGE = Path(__file__).parents[3] / "docs" / "manifest.md"
+PAGE = Path(__file__).parents[3] / "docs" / "agentdeployment.md"
 
 
 def test_page_is_what_the_model_writes() -> None:
-    """Write it anew with `python -m paddock_operator.model.reference > docs/manifest.md`."""
+    """Write it anew with `python -m paddock_operator.model.reference > docs/agentdeployment.md`."""
     assert markdown() == PAGE.read_text()
 
 

@@ -3,99 +3,52 @@
 import pytest
 
 from paddock_operator.model.parse import check_transition, parse_manifest
-from paddock_operator.model.rules import RULES
+from paddock_operator.model.rules import AGENT_ID_STAYS, RULES
 from unit.model.manifests import SMALLEST, changed, only_problem_of, problems_of
-
-SCHEDULE = {"name": "day", "cron": "0 8 * * 1-5", "durationSeconds": 36000, "minRunners": 3}
-STEP = {"percent": 10}
-
-BROKEN = [
-    ("name-length", "metadata.name", {"metadata__name": "a" * 49}),
-    ("name-pattern", "metadata.name", {"metadata__name": "Support"}),
-    ("name-pattern", "metadata.name", {"metadata__name": "support-en\n"}),
-    ("agent-id-pattern", "spec.agentId", {"spec__agentId": "-x"}),
-    ("agent-id-pattern", "spec.agentId", {"spec__agentId": ""}),
-    ("min-within-max", "spec.scaling.minRunners", {"spec__scaling__minRunners": 11}),
-    ("replicas-within-max", "spec.replicas", {"spec__replicas": 11}),
-    ("sleep-needs-zero", "spec.scaling.scaleToZero", {"spec__scaling__scaleToZero": {}}),
-    ("warm-reachable", "spec.scaling.warmSessions", {"spec__scaling__warmSessions": 41}),
-    ("warm-share", "spec.scaling.warmSessions", {"spec__scaling__warmSessions": "100%"}),
-    ("warning-before-deadline", "spec.drain.warnBeforeSeconds", {"spec__drain__timeoutSeconds": 9}),
-    (
-        "grace-covers-drain",
-        "spec.template.spec.terminationGracePeriodSeconds",
-        {"spec__template__spec__terminationGracePeriodSeconds": 3599},
-    ),
-    ("static-has-size", "spec.fallback.runners", {"spec__fallback__behavior": "Static"}),
-    (
-        "stale-before-fallback",
-        "spec.fallback.staleAfterSeconds",
-        {"spec__fallback__staleAfterSeconds": 61},
-    ),
-    ("not-served-yet", "spec.scaling.schedules", {"spec__scaling__schedules": [SCHEDULE]}),
-    ("not-served-yet", "spec.rollout.type", {"spec__rollout__type": "OnIdle"}),
-    ("not-served-yet", "spec.rollout.type", {"spec__rollout__type": "DrainFirst"}),
-    ("not-served-yet", "spec.rollout.steps", {"spec__rollout__steps": [STEP]}),
-    (
-        "one-of",
-        "spec.template.spec.restartPolicy",
-        {"spec__template__spec__restartPolicy": "OnFailure"},
-    ),
-]
+from unit.model.samples import BAD_FIELDS, BREACHES, DOUBLE_BREACHES, EDGES, Bad
 
 
-@pytest.mark.parametrize(("rule", "field", "change"), BROKEN)
-def test_each_rule_refuses_its_breach_by_name(
-    rule: str, field: str, change: dict[str, object]
-) -> None:
-    problem = only_problem_of(changed(**change))
+@pytest.mark.parametrize("bad", [*BREACHES, *BAD_FIELDS], ids=str)
+def test_each_rule_refuses_its_breach_by_name(bad: Bad) -> None:
+    problem = only_problem_of(changed(**bad.change))
 
-    assert (problem.rule, problem.field) == (rule, field)
-    assert problem.fix
+    assert (problem.rule, problem.field) == (bad.rule, bad.field)
 
 
-def test_steps_must_increase() -> None:
-    text = changed(spec__rollout__steps=[{"percent": 20}, {"percent": 20}])
-
-    assert [problem.rule for problem in problems_of(text)] == ["steps-increase", "not-served-yet"]
-
-
-def test_schedules_must_have_different_names() -> None:
-    text = changed(spec__scaling__schedules=[SCHEDULE, SCHEDULE])
-
-    assert problems_of(text)[0].rule == "schedule-names-differ"
+@pytest.mark.parametrize("bad", BREACHES, ids=str)
+def test_each_rule_says_how_to_mend_it(bad: Bad) -> None:
+    assert only_problem_of(changed(**bad.change)).fix
 
 
-@pytest.mark.parametrize("percent", [0, 100])
-def test_a_step_is_neither_nothing_nor_all(percent: int) -> None:
-    problem = only_problem_of(changed(spec__rollout__steps=[{"percent": percent}]))
+@pytest.mark.parametrize("bad", DOUBLE_BREACHES, ids=str)
+def test_rules_hold_for_what_is_not_served_yet(bad: Bad) -> None:
+    first, second = problems_of(changed(**bad.change))
 
-    assert (problem.rule, problem.field) == ("range", "spec.rollout.steps[0].percent")
+    assert (first.rule, second.rule) == (bad.rule, "not-served-yet")
 
 
 def test_every_rule_has_a_breach_among_these_tests() -> None:
-    tried = {rule for rule, _, _ in BROKEN} | {"steps-increase", "schedule-names-differ"}
+    tried = {(bad.rule, bad.field) for bad in (*BREACHES, *DOUBLE_BREACHES)}
 
-    assert {rule.name for rule in RULES} <= tried
+    assert {(rule.name, rule.field) for rule in RULES} == tried
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"metadata__name": "a" * 48},
-        {"metadata__name": "7"},
-        {"spec__scaling__minRunners": 10},
-        {"spec__replicas": 0},
-        {"spec__scaling": {"minRunners": 0, "scaleToZero": {}}},
-        {"spec__scaling__warmSessions": 40},
-        {"spec__scaling__warmSessions": "99%"},
-        {"spec__drain": {"timeoutSeconds": 60}},
-        {"spec__template__spec__terminationGracePeriodSeconds": 3600},
-        {"spec__fallback": {"behavior": "Static", "runners": 0}},
-        {"spec__fallback": {"staleAfterSeconds": 60}},
-        {"spec__rollout__type": "Paused"},
-    ],
-)
+def test_every_rule_is_an_api_servers_too() -> None:
+    """Without an expression are only the rules that the schema's list keys hold."""
+    assert AGENT_ID_STAYS.cel
+    assert [rule.name for rule in RULES if not rule.cel] == [
+        "schedule-names-differ",
+        "container-names-differ",
+    ]
+
+
+def test_a_bad_field_hides_no_breach() -> None:
+    for bad in BREACHES:
+        problems = problems_of(changed(**bad.change, spec__paused="Sometimes"))
+        assert {problem.field for problem in problems} == {"spec.paused", bad.field}
+
+
+@pytest.mark.parametrize("change", EDGES)
 def test_the_edge_of_each_rule_is_allowed(change: dict[str, object]) -> None:
     parse_manifest(changed(**change))
 
