@@ -1,7 +1,7 @@
 """An explicit-state check of the drain protocol, driven by the code that runs in production.
 
-The successor functions call the real `Barrier` and the real controller rules; what is modelled is
-the world around them, as hostile as it may be:
+The successor functions call the real `RunnerLink` with its barrier, and the real controller rules;
+what is modelled is the world around them, as hostile as it may be:
 
 * two operators with a cached copy each, which either may act on after any pause;
 * an orchestrator that assigns whenever it likes, and forgets or miscounts runners;
@@ -19,7 +19,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from fakes.pools import SETTINGS
+from paddock.protocol import control, features
 from paddock.protocol.barrier import Barrier, Report
+from paddock.protocol.permits import Permits
+from paddock.protocol.runner_link import Output, Reply, RunnerLink
 from paddock.protocol.words import Mode, Refusal
 from paddock_operator.plan.actions import Commit, WriteIntent
 from paddock_operator.plan.drain import RULES, DrainRules
@@ -28,13 +31,50 @@ from paddock_operator.plan.view import BarrierReport, DrainReason, Intent, Phase
 NOW = 0.0
 
 
+def _link(barrier: Barrier) -> tuple[RunnerLink, list[Output]]:
+    """A runner's end of a new control socket, and what it says at first."""
+    link = RunnerLink("r", "i", "a", "a", 100, Permits(100, 1.0), barrier)
+    return link, link.receive(_WELCOME, 0.0)
+
+
+_WELCOME = control.Welcomed(heartbeat_interval_s=5, features=[features.DRAIN])
+
+
+def _book(barrier: Barrier, job: str) -> Refusal | None:
+    assign = control.JobAssign(job_id=job, call_id=job, agent_id="a", bridge_url="", call_token="")
+    link, _ = _link(barrier)
+    ack = link.receive(assign, 0.0)[0]
+    assert isinstance(ack, Reply)
+    assert isinstance(ack.frame, control.JobAck)
+    return None if ack.frame.accepted else Refusal(ack.frame.reason or "")
+
+
+def _obey(barrier: Barrier, epoch: int, mode: Mode) -> Report | None:
+    frame = control.Drain if mode is Mode.DRAIN else control.Serve
+    link, _ = _link(barrier)
+    return _said(link.receive(frame(drain_epoch=epoch), 0.0))
+
+
+def _report(barrier: Barrier, active: int) -> Report:
+    said = _said(_link(barrier)[1])
+    assert said is not None
+    return said
+
+
+def _said(outputs: list[Output]) -> Report | None:
+    for output in outputs:
+        if isinstance(output, Reply) and isinstance(output.frame, control.DrainReport):
+            return Report(output.frame.drain_epoch, output.frame.mode, output.frame.booked)
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class RunnerRules:
-    """The runner's end: by default what `Barrier` does."""
+    """The runner's end: by default what `RunnerLink` does with frames, on its barrier."""
 
-    book: Callable[[Barrier, str], Refusal | None] = Barrier.book
-    obey: Callable[[Barrier, int, Mode], Report | None] = Barrier.obey
-    report: Callable[[Barrier, int], Report] = lambda barrier, active: barrier.report()
+    book: Callable[[Barrier, str], Refusal | None] = _book
+    obey: Callable[[Barrier, int, Mode], Report | None] = _obey
+    report: Callable[[Barrier, int], Report] = _report
     """Given the number of calls that are past dialling."""
     restarted: Callable[[int, Mode], Barrier] = lambda epoch, mode: _restored(epoch, mode)
     """The barrier of a restarted container, from what was stored."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from paddock_operator.autoscale.estimates import StartupTimes
-from paddock_operator.autoscale.hold import RecentPeak, RestartGrace
+from paddock_operator.autoscale.hold import Floor, RecentPeak, RestartGrace
 from paddock_operator.autoscale.learned import buffer_as_json
 from paddock_operator.autoscale.limits import Limits, Wakefulness
 from paddock_operator.autoscale.sample import Decision, PoolSample
@@ -36,6 +36,7 @@ class Buffer:
         self._limits = settings.limits
         self._startup = StartupTimes(settings.startup_hint_s, startup_times_s or ())
         self._peak = RecentPeak()
+        self._floor = Floor()
         self._grace = RestartGrace(needed=adopted or startup_times_s is not None)
         self._wakefulness = Wakefulness(settings.limits, awake=adopted)
 
@@ -57,6 +58,7 @@ class Buffer:
             limits,
             sample,
             self._peak,
+            self._floor,
             wanted=wanted,
             because=because,
             now=now,
@@ -74,4 +76,4 @@ class Buffer:
             return "the statistics are not fresh"
         if sample.queued:
             return "sessions are queued"
-        return f"of a restart, for {left:.0f} s more" if left else ""
+        return f"too little was seen yet, for {left:.0f} s more" if left else ""

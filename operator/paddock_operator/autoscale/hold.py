@@ -49,3 +49,25 @@ class RestartGrace:
             self._needed = False
             return 0.0
         return left
+
+
+class Floor:
+    """The size below which a pool that must not shrink is not brought.
+
+    It is the size when that began: what is created meanwhile, as for a roll-out, does not raise it,
+    else the pool would grow by what replaces it. While statistics are missing everything counts.
+    """
+
+    __slots__ = ("_level",)
+
+    def __init__(self) -> None:
+        self._level: int | None = None
+
+    def at(self, present: int, *, frozen: bool, fresh: bool) -> int:
+        """The floor for `present` runners; 0 while the pool may shrink."""
+        if not frozen:
+            self._level = None
+            return 0
+        if self._level is None or not fresh:
+            self._level = max(self._level or 0, present)
+        return self._level

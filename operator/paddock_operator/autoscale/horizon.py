@@ -11,7 +11,7 @@ from statistics import NormalDist
 from typing import Final
 
 from paddock_operator.autoscale.estimates import Dispersion, EndHazard, StartupTimes, Steering
-from paddock_operator.autoscale.hold import RecentPeak, RestartGrace
+from paddock_operator.autoscale.hold import Floor, RecentPeak, RestartGrace
 from paddock_operator.autoscale.learned import HorizonLearned
 from paddock_operator.autoscale.limits import Limits, Wakefulness
 from paddock_operator.autoscale.rate import ArrivalRate
@@ -53,6 +53,7 @@ class Horizon:
         self._z = NormalDist().inv_cdf(settings.objective)
         self._rate = ArrivalRate()
         self._peak = RecentPeak()
+        self._floor = Floor()
         self._grace = RestartGrace(needed=adopted or learned is not None)
         self._wakefulness = Wakefulness(settings.limits, awake=adopted)
         self._ticked: float | None = None
@@ -76,6 +77,7 @@ class Horizon:
             self._limits,
             sample,
             self._peak,
+            self._floor,
             wanted=self._wanted(sessions, expected, awake=awake),
             because=self._because(sample, expected, horizon_s, awake=awake),
             now=now,
@@ -129,7 +131,7 @@ class Horizon:
         left = self._grace.left(now, self._startup.p90_s)
         if not sample.fresh:
             return "the statistics are not fresh"
-        return f"of a restart, for {left:.0f} s more" if left else ""
+        return f"too little was seen yet, for {left:.0f} s more" if left else ""
 
     def _expected(self, sessions: int, soon_s: float, horizon_s: float) -> int:
         """The most sessions to be ready for, between the next tick and the horizon."""

@@ -90,7 +90,7 @@ class WithFallback:
             return decision
         if self._size > decision.target or (self._may_lower and self._size < decision.target):
             reason = f"{decision.reason}; {self._size} by the fallback without statistics"
-            return Decision(self._size, decision.wanted, reason, decision.limited)
+            return Decision(self._size, decision.wanted, reason, decision.limited, by_fallback=True)
         return decision
 
     def export(self) -> dict[str, object]:

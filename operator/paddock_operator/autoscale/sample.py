@@ -41,3 +41,5 @@ class Decision:
     reason: str
     limited: str = ""
     """"" | "AtMax" | "AtMin" | "StepLimited": which limit bit."""
+    by_fallback: bool = False
+    """The size is the fallback's, for want of statistics."""

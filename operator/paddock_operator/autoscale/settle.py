@@ -1,6 +1,6 @@
 """From what a policy wants to what it may have: limits, hold, late starts, missing statistics."""
 
-from paddock_operator.autoscale.hold import RecentPeak
+from paddock_operator.autoscale.hold import Floor, RecentPeak
 from paddock_operator.autoscale.limits import Limits
 from paddock_operator.autoscale.sample import Decision, PoolSample
 
@@ -9,6 +9,7 @@ def settle(
     limits: Limits,
     sample: PoolSample,
     peak: RecentPeak,
+    floor: Floor,
     *,
     wanted: int,
     because: str,
@@ -18,7 +19,7 @@ def settle(
 ) -> Decision:
     """The decision for `wanted` runners, which `because` explains.
 
-    `frozen` says why the pool must not become smaller than it is; "" lets it. The target is
+    `frozen` says why the pool must not become smaller than it was; "" lets it. The target is
     always within the limits.
     """
     bounded = limits.clamp(wanted)
@@ -38,8 +39,9 @@ def settle(
         notes.append(f"held at {held} for {left:.0f} s more")
     if replaced:
         notes.append(f"{replaced} more for {late} late to start")
-    if frozen and target < present:
-        target = max(target, min(limits.maximum, present))
+    kept = min(limits.maximum, floor.at(present, frozen=bool(frozen), fresh=sample.fresh))
+    if target < kept:
+        target = kept
         notes.append(f"kept at {target} because {frozen}")
     return Decision(target, wanted, "; ".join(notes), _limit(limits, wanted, held + replaced))
 

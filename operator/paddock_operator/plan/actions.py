@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass
 
+import msgspec
+
 from paddock_operator.plan.view import Intent
 
 
-@dataclass(frozen=True, slots=True)
-class Create:
+class Create(msgspec.Struct, frozen=True):
     revision: str
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class WriteIntent:
+class WriteIntent(msgspec.Struct, frozen=True):
     """Compare-and-swap the runner's intent from `before` to `after`, then tell it (write-ahead).
 
     A lost race is no error: the next view shows who won.
@@ -23,16 +23,14 @@ class WriteIntent:
     after: Intent
 
 
-@dataclass(frozen=True, slots=True)
-class Tell:
+class Tell(msgspec.Struct, frozen=True):
     """Send the runner the command of its written intent again: it has not answered yet."""
 
     runner_id: str
     intent: Intent
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(msgspec.Struct, frozen=True):
     """End the runner for good, only if its intent is still exactly `intent`."""
 
     runner_id: str
@@ -43,15 +41,13 @@ class Commit:
     """Sessions it still held when the deadline passed."""
 
 
-@dataclass(frozen=True, slots=True)
-class CancelStart:
+class CancelStart(msgspec.Struct, frozen=True):
     """Withdraw a runner that was never placed."""
 
     runner_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Forget:
+class Forget(msgspec.Struct, frozen=True):
     """Clean up after a runner whose process or pod is over."""
 
     runner_id: str

@@ -35,7 +35,17 @@ from enum import StrEnum
 
 from paddock.protocol.words import Mode
 from paddock_operator.plan.actions import Commit, WriteIntent
-from paddock_operator.plan.view import DrainReason, Intent, Phase, PlanSettings, RunnerView
+from paddock_operator.plan.view import (
+    DRAIN,
+    FAILED,
+    READY,
+    SERVE,
+    TERMINATING,
+    DrainReason,
+    Intent,
+    PlanSettings,
+    RunnerView,
+)
 
 DEADLINE_SLACK_S = 5.0
 """A deadline is written by one clock and read by another; they may differ by this much."""
@@ -43,6 +53,9 @@ DEADLINE_SLACK_S = 5.0
 SETTLE_S = 5.0
 """How long after its drain a runner that cannot report must have been seen idle: an assignment
 sent before the orchestrator heard of the drain is answered within 2 s or tried elsewhere."""
+
+_FOR_DEMAND = (DrainReason.SCALE_DOWN, DrainReason.ROLLOUT)
+"""Drains that other demand may call off."""
 
 
 class DrainStage(StrEnum):
@@ -62,7 +75,7 @@ def next_intent(
     intent: Intent, mode: Mode, reason: DrainReason | None, now: float, timeout_s: float
 ) -> Intent:
     """The intent to write over `intent`: one epoch on; a drain gets an absolute deadline."""
-    if mode is Mode.SERVE:
+    if mode is SERVE:
         return Intent(drain_epoch=intent.drain_epoch + 1)
     return Intent(
         drain_epoch=intent.drain_epoch + 1,
@@ -103,7 +116,7 @@ def reports_empty(runner: RunnerView) -> bool:
     report, intent = runner.report, runner.intent
     return (
         report is not None
-        and intent.mode is Mode.DRAIN
+        and intent.mode is DRAIN
         and report.drain_epoch == intent.drain_epoch
         and report.booked == 0
     )
@@ -111,12 +124,12 @@ def reports_empty(runner: RunnerView) -> bool:
 
 def drain_stage(runner: RunnerView) -> DrainStage:
     """Where the runner stands, from what is stored and reported alone."""
-    if runner.phase is Phase.FAILED:
+    if runner.phase is FAILED:
         return DrainStage.GONE
-    if runner.phase is Phase.TERMINATING:
+    if runner.phase is TERMINATING:
         return DrainStage.TERMINATING
-    if runner.intent.mode is Mode.SERVE:
-        return DrainStage.SERVING if runner.phase is Phase.READY else DrainStage.STARTING
+    if runner.intent.mode is SERVE:
+        return DrainStage.SERVING if runner.phase is READY else DrainStage.STARTING
     if reports_empty(runner):
         return DrainStage.DRAINED
     report = runner.report
@@ -127,7 +140,7 @@ def drain_stage(runner: RunnerView) -> DrainStage:
 
 def needs_telling(runner: RunnerView) -> bool:
     """The command of its intent should be sent again: nothing shows that it was obeyed."""
-    if runner.phase is Phase.FAILED or runner.phase is Phase.TERMINATING:
+    if runner.phase is FAILED or runner.phase is TERMINATING:
         return False
     return runner.can_drain and runner.intent.drain_epoch > 0 and not has_answered(runner)
 
@@ -142,7 +155,7 @@ def may_commit(
     to the second wall, a SIGTERM that lets it finish within the grace period.
     """
     intent = runner.intent
-    if intent.mode is not Mode.DRAIN or runner.phase is Phase.TERMINATING:
+    if intent.mode is not DRAIN or runner.phase is TERMINATING:
         return None
     if reports_empty(runner) or (not runner.can_drain and fresh and _seen_idle(runner, now)):
         return Commit(runner.runner_id, intent, "done")
@@ -164,9 +177,9 @@ def may_undrain(runner: RunnerView, now: float, settings: PlanSettings, saturate
     of another revision comes back only when the pool has no slot left without it.
     """
     intent = runner.intent
-    if not settings.undrain or intent.mode is not Mode.DRAIN or runner.phase is not Phase.READY:
+    if not settings.undrain or intent.mode is not DRAIN or runner.phase is not READY:
         return False
-    if runner.cordoned or intent.reason not in (DrainReason.SCALE_DOWN, DrainReason.ROLLOUT):
+    if runner.cordoned or intent.reason not in _FOR_DEMAND:
         return False
     if intent.deadline is not None and intent.deadline - now <= settings.warn_before_s:
         return False

@@ -16,7 +16,6 @@ statistics are stale or a start waits.
 
 from collections.abc import Iterable
 
-from paddock.protocol.words import Mode
 from paddock_operator.autoscale.sample import Decision
 from paddock_operator.plan.actions import Plan
 from paddock_operator.plan.drain import RULES, DrainRules
@@ -30,7 +29,7 @@ from paddock_operator.plan.rollout import (
 )
 from paddock_operator.plan.roster import Roster, slots_free
 from paddock_operator.plan.victims import choose_victims, free_slots, is_eligible
-from paddock_operator.plan.view import DrainReason, PoolView, RunnerView
+from paddock_operator.plan.view import DRAIN, SERVE, DrainReason, PoolView, RunnerView
 
 
 def plan(view: PoolView, decision: Decision, now: float, rules: DrainRules = RULES) -> Plan:
@@ -89,7 +88,7 @@ def _target(roster: Roster, decision: Decision) -> int:
     if not growth_is_paused(settings):
         return target
     # One that drained and left is over too, but nobody misses it.
-    failed = sum(runner.intent.mode is Mode.SERVE for runner in roster.over.values())
+    failed = sum(runner.intent.mode is SERVE for runner in roster.over.values())
     return min(target, max(present(roster) + failed, settings.min_runners))
 
 
@@ -98,7 +97,9 @@ def _clear_away(roster: Roster) -> None:
     settings, view, now = roster.settings, roster.view, roster.now
     for runner in list(roster.pending.values()):
         withdrawn = is_old(roster, runner) and settings.rollout != "Paused"
-        if runner.intent.mode is Mode.DRAIN or (withdrawn and not growth_is_paused(settings)):
+        stuck = view.fresh and bool(runner.node)
+        late = stuck and runner.created_at <= now - settings.start_deadline_s
+        if runner.intent.mode is DRAIN or ((withdrawn or late) and not growth_is_paused(settings)):
             roster.cancel(runner)
     for group in (roster.serving, roster.starting, roster.unknown):
         for runner in [runner for runner in group.values() if runner.cordoned]:
@@ -118,7 +119,7 @@ def _broken(roster: Roster) -> list[RunnerView]:
     Only on fresh statistics: they are what would have shown the runner.
     """
     oldest = roster.now - roster.settings.start_deadline_s
-    late = [r for r in roster.starting.values() if r.created_at <= oldest]
+    late = [r for r in roster.starting.values() if r.start_began_at <= oldest]
     silent = [
         runner
         for runner in roster.unknown.values()
@@ -132,9 +133,10 @@ def _keep_busy(roster: Roster) -> None:
     if not roster.settings.idle_only:
         return
     may_undrain, settings = roster.rules.may_undrain, roster.settings
+    for_idleness = DrainReason.SCALE_DOWN
     for runner in list(roster.draining.values()):
         if (
-            runner.intent.reason is DrainReason.SCALE_DOWN
+            runner.intent.reason is for_idleness
             and _holds_calls(runner, roster.view.fresh)
             and may_undrain(runner, roster.now, settings, False)
         ):
@@ -189,7 +191,7 @@ def _replace_old(roster: Roster, rollout: Rollout, target: int) -> None:
         return
     counted = proven(roster)
     count = min(len(counted) - target, _drains_left(roster))
-    spare = slots_free(counted) - roster.settings.warm_sessions
+    spare = slots_free(counted) - _reserve(roster, target)
     old = [runner for runner in counted if is_old(roster, runner)]
     for runner in choose_victims(view, old, count, spare):
         roster.cordon(runner, DrainReason.ROLLOUT)
@@ -215,10 +217,15 @@ def _shrink(roster: Roster, rollout: Rollout, target: int) -> None:
         for runner in pending[: max(0, len(candidates) + starts - target)]:
             roster.cancel(runner)
     count = min(len(candidates) - target, _drains_left(roster))
-    spare = slots_free(serving) - settings.warm_sessions
+    spare = slots_free(serving) - _reserve(roster, target)
     eligible = [r for r in candidates if is_eligible(r, settings.idle_only)]
     for runner in choose_victims(view, eligible, count, spare):
         roster.cordon(runner, DrainReason.SCALE_DOWN)
+
+
+def _reserve(roster: Roster, target: int) -> int:
+    """Free slots that must be left; a pool that is to be empty keeps none."""
+    return roster.settings.warm_sessions if target > 0 else 0
 
 
 def _drains_left(roster: Roster) -> int:

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from paddock.protocol.words import Mode
 from paddock_operator.plan.actions import CancelStart, Commit, Forget, WriteIntent
 from paddock_operator.plan.drain import DEADLINE_SLACK_S, SETTLE_S
 from paddock_operator.plan.roster import Roster
@@ -28,26 +27,17 @@ def next_at(roster: Roster, other: float | None) -> float | None:
 
 
 def _deeds(roster: Roster) -> Iterator[str]:
-    done: Counter[str] = Counter()
-    for action in roster.actions:
-        match action:
-            case WriteIntent(after=after) if after.mode is Mode.SERVE:
-                done["un-drain"] += 1
-            case CancelStart():
-                done["cancel"] += 1
-            case Commit():
-                done["end"] += 1
-            case Forget():
-                done["forget"] += 1
-    if done["un-drain"]:
-        yield f"un-drain {done['un-drain']}"
+    done = Counter(map(type, roster.actions))
+    undrained = done[WriteIntent] - sum(roster.drains.values())
+    if undrained:
+        yield f"un-drain {undrained}"
     if roster.created:
         yield f"create {roster.created}"
     for reason, count in roster.drains.items():
         yield f"drain {count} ({reason})"
-    for verb in ("cancel", "end", "forget"):
-        if done[verb]:
-            yield f"{verb} {done[verb]}"
+    for verb, kind in (("cancel", CancelStart), ("end", Commit), ("forget", Forget)):
+        if done[kind]:
+            yield f"{verb} {done[kind]}"
 
 
 def _join(words: list[str]) -> str:
@@ -92,7 +82,7 @@ def _instants(roster: Roster) -> Iterator[float]:
         if intent.since is not None and not runner.can_drain:
             yield intent.since + SETTLE_S
     for runner in roster.starting.values():
-        yield runner.created_at + settings.start_deadline_s
+        yield runner.start_began_at + settings.start_deadline_s
     for runner in roster.unknown.values():
         if runner.silent_since is not None:
             yield runner.silent_since + settings.start_deadline_s

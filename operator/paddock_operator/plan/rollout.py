@@ -9,7 +9,7 @@ rolled out either: a surge is growth.
 from dataclasses import dataclass
 
 from paddock_operator.plan.roster import Roster
-from paddock_operator.plan.view import Phase, PlanSettings, RunnerView
+from paddock_operator.plan.view import FAILED, READY, PlanSettings, RunnerView
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def _stalls_at(roster: Roster) -> float | None:
             runner.created_at
             for group in groups
             for runner in group.values()
-            if runner.phase is not Phase.READY and not is_old(roster, runner)
+            if runner.phase is not READY and not is_old(roster, runner)
         ]
         if not waiting:
             return None
@@ -97,8 +97,6 @@ def _stalls_at(roster: Roster) -> float | None:
     ready = [
         runner.ready_at
         for runner in roster.view.runners
-        if runner.ready_at is not None
-        and runner.phase is not Phase.FAILED
-        and not is_old(roster, runner)
+        if runner.ready_at is not None and runner.phase is not FAILED and not is_old(roster, runner)
     ]
     return max([began_at, *ready]) + roster.settings.progress_deadline_s

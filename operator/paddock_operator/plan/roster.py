@@ -6,7 +6,17 @@ from paddock.protocol.words import Mode
 from paddock_operator.plan.actions import Action, CancelStart, Create, Forget, Tell, WriteIntent
 from paddock_operator.plan.drain import RULES, DrainRules, reports_empty
 from paddock_operator.plan.victims import free_slots
-from paddock_operator.plan.view import DrainReason, Phase, PoolView, RunnerView
+from paddock_operator.plan.view import (
+    DRAIN,
+    FAILED,
+    PENDING,
+    SERVE,
+    STARTING,
+    TERMINATING,
+    DrainReason,
+    PoolView,
+    RunnerView,
+)
 
 Runners = dict[str, RunnerView]
 
@@ -41,16 +51,16 @@ class Roster:
 
     def _enter(self, runner: RunnerView) -> None:
         phase = runner.phase
-        if phase is Phase.TERMINATING:
+        if phase is TERMINATING:
             self.leaving += not _is_empty(runner)
             return
-        if phase is Phase.FAILED:
+        if phase is FAILED:
             group = self.over
-        elif phase is Phase.PENDING:
+        elif phase is PENDING:
             group = self.pending
-        elif runner.intent.mode is Mode.DRAIN:
+        elif runner.intent.mode is DRAIN:
             group = self.draining
-        elif phase is Phase.STARTING:
+        elif phase is STARTING:
             group = self.starting
         else:
             group = self.serving if runner.booked is not None else self.unknown
@@ -84,7 +94,7 @@ class Roster:
     def forget(self, keep: int = 0) -> None:
         """Clean up after what is over, but for `keep` runners that should still be serving."""
         for runner_id, runner in self.over.items():
-            if keep > 0 and runner.intent.mode is Mode.SERVE:
+            if keep > 0 and runner.intent.mode is SERVE:
                 keep -= 1
             else:
                 self.actions.append(Forget(runner_id))
@@ -95,13 +105,13 @@ class Roster:
             group.pop(runner.runner_id, None)
         self.draining[runner.runner_id] = runner
         self.drains[reason] = self.drains.get(reason, 0) + 1
-        self._write(runner, Mode.DRAIN, reason)
+        self._write(runner, DRAIN, reason)
 
     def undrain(self, runner: RunnerView) -> None:
         """Call a drain off: the runner gives capacity again at once."""
         del self.draining[runner.runner_id]
         self.serving[runner.runner_id] = runner
-        self._write(runner, Mode.SERVE, None)
+        self._write(runner, SERVE, None)
 
     def commit(self, runners: Iterable[RunnerView]) -> None:
         """End those of the draining runners that may end now."""
@@ -119,7 +129,7 @@ class Roster:
         self.actions.extend(
             Tell(runner.runner_id, runner.intent)
             for runner in self.view.runners
-            if needs_telling(runner) and runner.runner_id not in changed
+            if runner.runner_id not in changed and needs_telling(runner)
         )
 
     def _write(self, runner: RunnerView, mode: Mode, reason: DrainReason | None) -> None:

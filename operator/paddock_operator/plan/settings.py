@@ -10,16 +10,18 @@ def plan_settings(
     """The settings for a pool of `serving_and_starting` runners and `demand` sessions.
 
     Percentages of runners round up, to at least 1. A percentage of warm sessions is that share of
-    all sessions the pool has room for: it grows with `demand`, in flight and queued.
+    all sessions the pool has room for: it grows with `demand`, in flight and queued. A size set by
+    hand has no reserve beside it.
     """
     spec = manifest.spec
     scaling = spec.scaling
+    by_hand = spec.replicas is not None
     return PlanSettings(
         revision=revision,
         min_runners=scaling.min_runners,
         max_runners=scaling.max_runners,
         sessions_per_runner=spec.sessions_per_runner,
-        warm_sessions=scaling.warm.reserve(demand),
+        warm_sessions=0 if by_hand else scaling.warm.reserve(demand),
         max_starting=scaling.scale_up.max_starting.of(serving_and_starting),
         max_draining=scaling.scale_down.max_draining.of(serving_and_starting),
         max_surge=spec.rollout.max_surge.of(serving_and_starting),

@@ -10,7 +10,8 @@ SortKey = Callable[[RunnerView], tuple[float | str, ...]]
 
 def free_slots(runner: RunnerView) -> int:
     """Slots it could fill now; none when nothing fresh is known or it holds more than it may."""
-    return max(0, runner.capacity - runner.booked) if runner.booked is not None else 0
+    booked = runner.booked
+    return runner.capacity - booked if booked is not None and booked < runner.capacity else 0
 
 
 def is_eligible(runner: RunnerView, idle_only: bool) -> bool:

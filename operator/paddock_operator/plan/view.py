@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from paddock.protocol.words import Mode
 
 
@@ -10,7 +12,7 @@ class Phase(StrEnum):
     """Where a runner is, as its backend sees it."""
 
     PENDING = "pending"
-    """Not placed anywhere yet: no process runs, no call can be there."""
+    """Not placed anywhere yet, or stuck where it is: no process runs, no call can be there."""
     STARTING = "starting"
     """Runs, but has not registered with the orchestrator."""
     READY = "ready"
@@ -21,6 +23,11 @@ class Phase(StrEnum):
     """Its process or pod is over."""
 
 
+# Names of their own: rules ask for each runner, and half of their cost was a member's look-up.
+PENDING, STARTING, READY, TERMINATING, FAILED = Phase
+SERVE, DRAIN = Mode.SERVE, Mode.DRAIN
+
+
 class DrainReason(StrEnum):
     SCALE_DOWN = "ScaleDown"
     ROLLOUT = "Rollout"
@@ -29,12 +36,11 @@ class DrainReason(StrEnum):
     POOL_DELETED = "PoolDeleted"
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(msgspec.Struct, frozen=True):
     """What was written down for a runner before it was told. `drain_epoch` only grows."""
 
     drain_epoch: int = 0
-    mode: Mode = Mode.SERVE
+    mode: Mode = SERVE
     reason: DrainReason | None = None
     since: float | None = None
     """Wall clock, seconds; as `deadline`, absolute so that it survives the writer."""
@@ -57,6 +63,8 @@ class RunnerView:
     created_at: float
     """Wall clock, seconds."""
     capacity: int
+    placed_at: float | None = None
+    """Wall clock, seconds: since when it has a place to run at; None: since it was created."""
     intent: Intent = Intent()
     report: BarrierReport | None = None
     """The newest report of this runner's present instance; None when it never reported."""
@@ -74,6 +82,11 @@ class RunnerView:
     """Its node is going away: it is drained, and never taken back."""
     silent_since: float | None = None
     """Wall clock, seconds: since when nothing fresh is known of a READY runner."""
+
+    @property
+    def start_began_at(self) -> float:
+        """Wall clock, seconds. Waiting for a node is no slow start."""
+        return self.created_at if self.placed_at is None else self.placed_at
 
 
 @dataclass(frozen=True, slots=True)

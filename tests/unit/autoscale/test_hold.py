@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paddock_operator.autoscale.hold import RecentPeak, RestartGrace
+from paddock_operator.autoscale.hold import Floor, RecentPeak, RestartGrace
 
 
 @given(
@@ -48,3 +48,15 @@ def test_grace_lasts_one_start_and_a_minute_from_the_first_question() -> None:
 
 def test_no_grace_where_none_is_needed() -> None:
     assert RestartGrace(needed=False).left(0.0, 20.0) == 0.0
+
+
+def test_what_is_created_while_frozen_does_not_raise_the_floor() -> None:
+    floor = Floor()
+    assert [floor.at(n, frozen=True, fresh=True) for n in (2, 3, 5, 1)] == [2, 2, 2, 2]
+    assert floor.at(5, frozen=False, fresh=True) == 0
+    assert floor.at(4, frozen=True, fresh=True) == 4
+
+
+def test_without_fresh_statistics_every_runner_counts() -> None:
+    floor = Floor()
+    assert [floor.at(n, frozen=True, fresh=False) for n in (2, 3, 1)] == [2, 3, 3]

@@ -181,7 +181,7 @@ def test_a_restart_does_not_shrink_for_a_start_and_a_minute(restored: bool) -> N
     policy = policy_for(pool(), learned, adopted=not restored)
 
     assert policy.decide(sample(ready=9), 0.0).target == 9
-    assert "restart" in policy.decide(sample(ready=9), 84.0).reason
+    assert "too little" in policy.decide(sample(ready=9), 84.0).reason
     assert policy.decide(sample(ready=9), 85.0).target == 1
 
 

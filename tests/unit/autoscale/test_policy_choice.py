@@ -73,6 +73,7 @@ def test_long_staleness_raises_to_the_fallback_size() -> None:
 
     assert decision.target == 8
     assert "fallback" in decision.reason
+    assert decision.by_fallback
     assert policy.decide(sample(4, ready=2), 46.0).target < 8
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fakes.pools import NOW, TIMEOUT_S, draining, pending, pool, runner, starting, want
+from fakes.pools import NOW, SETTINGS, TIMEOUT_S, draining, pending, pool, runner, starting, want
 from paddock.protocol.words import Mode
 from paddock_operator.plan.actions import (
     Action,
@@ -125,6 +125,14 @@ def test_a_drain_is_called_off_before_anything_is_created() -> None:
     assert short(view, 3) == ["undrain more", "undrain little", "create 1 new"]
 
 
+def test_time_spent_waiting_for_a_node_is_no_slow_start() -> None:
+    deadline = SETTINGS.start_deadline_s
+    created_at = NOW - deadline - 60.0
+    assert short(pool(starting("s", created_at=created_at)), 1) != []
+    waited = starting("s", created_at=created_at, placed_at=NOW - 10.0)
+    assert short(pool(waited), 1) == []
+
+
 def test_a_drained_runner_that_is_wanted_again_does_not_end() -> None:
     view = pool(draining("d", 0, reported=0))
     assert short(view, 1) == ["undrain d"]
@@ -156,7 +164,7 @@ def test_drains_are_bounded() -> None:
 
 def test_drains_leave_the_warm_reserve() -> None:
     view = pool(*serving(3, 2), warm_sessions=4)
-    assert short(view, 0) == ["ScaleDown new2"]
+    assert short(view, 1) == ["ScaleDown new2"]
 
 
 def test_only_idle_runners_leave_when_the_policy_says_so() -> None:
@@ -223,3 +231,17 @@ def test_a_drain_gets_the_next_epoch_and_the_pools_deadline() -> None:
     action = plan(pool(runner("r", intent=Intent(2))), want(0), NOW).actions[0]
     after = Intent(3, Mode.DRAIN, DrainReason.SCALE_DOWN, NOW, NOW + TIMEOUT_S)
     assert WriteIntent("r", Intent(2), after) == action
+
+
+def test_a_pool_that_is_to_be_empty_keeps_no_reserve() -> None:
+    view = pool(runner("idle", 0), warm_sessions=1)
+    assert short(view, 0) == ["ScaleDown idle"]
+    assert short(view, 1) == []
+
+
+def test_a_start_that_is_stuck_on_its_node_for_long_is_made_anew() -> None:
+    """Its image may be there on another node; one that waits for a node is left waiting."""
+    late = NOW - 400.0
+    stuck = pending("stuck", created_at=late, node="a")
+    waiting = pending("waiting", created_at=late)
+    assert short(pool(stuck, waiting), 2) == ["cancel stuck", "create 1 new"]
