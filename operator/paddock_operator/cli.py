@@ -18,6 +18,7 @@ from paddock_operator.backends.processes.local_pool import (
     AlreadyUp,
     LocalPool,
     Options,
+    PortTaken,
     supervisor,
 )
 from paddock_operator.backends.processes.orchestrator_child import OrchestratorFailed
@@ -39,9 +40,15 @@ _file = click.option(
     help="NAME=VALUE lines, for variables the manifest takes from secrets or config maps.",
 )  # fmt: skip
 @click.option("--keep-orchestrator", is_flag=True, help="Leave it running when the pool is down.")
+@click.option("--metrics-port", type=int, help="Show the pool's /metrics there. 0: any free port.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text")
 def up(
-    path: Path, port: int, env_file: Path | None, keep_orchestrator: bool, log_format: str
+    path: Path,
+    port: int,
+    env_file: Path | None,
+    keep_orchestrator: bool,
+    metrics_port: int | None,
+    log_format: str,
 ) -> None:
     """Run a manifest's pool on this machine: orchestrator, runners, scaling, roll-outs.
 
@@ -56,6 +63,7 @@ def up(
         env=dict(os.environ),
         given=_read_env(env_file),
         keep_orchestrator=keep_orchestrator,
+        metrics_port=metrics_port,
     )
     try:
         asyncio.run(LocalPool(options).run())
@@ -65,7 +73,7 @@ def up(
         ) from None
     except ManifestError as why:
         raise click.ClickException(f"the manifest is refused\n{why}") from None
-    except (AlreadyUp, OrchestratorFailed) as why:
+    except (AlreadyUp, PortTaken, OrchestratorFailed) as why:
         raise click.ClickException(str(why)) from None
 
 

@@ -151,16 +151,6 @@ def test_a_second_ctrl_c_forces(pool: LocalPool) -> None:
     assert pool.processes[0].wait(30) == 0
 
 
-def test_down_from_elsewhere_drains_the_pool(pool: LocalPool) -> None:
-    _up(pool)
-
-    down = pool.paddock("down", "pool")
-
-    assert down.returncode == 0, down.stderr
-    assert "pool is down" in down.stdout
-    assert pool.processes[0].wait(10) == 0
-
-
 def test_down_drains_what_a_killed_up_left_behind(pool: LocalPool) -> None:
     _up(pool)
     pool.processes[0].kill()

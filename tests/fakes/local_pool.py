@@ -71,11 +71,11 @@ class LocalPool:
         text = MANIFEST.format(least=least, most=most, mark=mark, backoff=backoff, command=command)
         (self.folder / "agentdeployment.yaml").write_text(text)
 
-    def up(self) -> "subprocess.Popen[bytes]":
-        """Start `paddock up` and wait until a runner is ready."""
+    def up(self, *options: str) -> "subprocess.Popen[bytes]":
+        """Start `paddock up`."""
         with open(self.folder / "up.log", "ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "paddock", "up", "--port", "0"],
+                [sys.executable, "-m", "paddock", "up", "--port", "0", *options],
                 cwd=self.folder, env=self.env, stdout=log, stderr=subprocess.STDOUT,
                 start_new_session=True,
             )  # fmt: skip
@@ -124,11 +124,15 @@ class LocalPool:
             if process.poll() is None:
                 process.kill()
             process.wait(10)
-        mark = self.env["PADDOCK_HOME"]
-        for each in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                if each.environ().get("PADDOCK_HOME") == mark:
-                    os.kill(each.pid, signal.SIGKILL)
+        kill_all_of(self.env["PADDOCK_HOME"])
+
+
+def kill_all_of(home: str) -> None:
+    """Every process whose PADDOCK_HOME this is."""
+    for each in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if each.environ().get("PADDOCK_HOME") == home:
+                os.kill(each.pid, signal.SIGKILL)
 
 
 def wait_for(what: str, check: Callable[[], Any], timeout_s: float = 30.0) -> Any:

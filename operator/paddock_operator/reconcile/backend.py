@@ -23,6 +23,11 @@ class Observed:
     """It was told to go: its end is no failure."""
     failure: str = ""
     """How it ended, in one line."""
+    incarnation: str = ""
+    """What the instance of this very runner begins with, where names are used again: what is heard
+    of an earlier runner of the name must not be taken for its word."""
+    placed_at: float | None = None
+    """Since when it has a place to run at, where that is another time than `created_at`."""
 
 
 class PoolBackend(Protocol):
@@ -42,6 +47,8 @@ class PoolBackend(Protocol):
         """End the runner for good, if its stored intent is still the commit's."""
         ...
 
-    async def cancel_start(self, action: CancelStart) -> None: ...
+    async def cancel_start(self, action: CancelStart) -> bool:
+        """Withdraw it; False when it has begun to run meanwhile."""
+        ...
 
     async def forget(self, action: Forget) -> None: ...

@@ -1,13 +1,9 @@
 """What the orchestrator is told of a pool, so that it knows when a start may wait. Pure."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from paddock_operator.model.manifest import AgentDeployment
-
-if TYPE_CHECKING:
-    from paddock_operator.reconcile.reconciler import Pass
+from paddock_operator.reconcile.passes import Pass
 
 _NO_GROWTH = ("ScaleUp", "Scaling", "Everything")
 

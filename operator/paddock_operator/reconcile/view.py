@@ -1,6 +1,6 @@
 """What is observed and what is heard, put together for the planner and the policy. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from paddock.protocol.words import Mode
@@ -30,13 +30,22 @@ def look(
     silent_since: dict[str, float],
 ) -> Pool:
     """Put a pool together. The caller keeps `silent_since`: who went quiet when."""
+    signals = {o.runner_id: _signal(o, feed) for o in observed}
     runners = tuple(
-        _runner(o, feed.runners.get(o.runner_id), fresh, capacity, now, silent_since)
-        for o in observed
+        _runner(o, signals[o.runner_id], fresh, capacity, now, silent_since) for o in observed
     )
-    for name in set(silent_since) - {o.runner_id for o in observed}:
+    for name in set(silent_since) - set(signals):
         del silent_since[name]
-    return Pool(runners, _sample(runners, feed, counts, fresh, expected_start_s, now))
+    held = {name: signal.booked for name, signal in signals.items() if signal is not None}
+    return Pool(runners, _sample(runners, held, feed.queued, counts, fresh, expected_start_s, now))
+
+
+def _signal(observed: Observed, feed: Feed) -> RunnerSignal | None:
+    """What is heard of this very runner. One that tells no instance cannot be told apart."""
+    signal = feed.runners.get(observed.runner_id)
+    if signal is None or not signal.instance or not observed.incarnation:
+        return signal
+    return signal if signal.instance.startswith(observed.incarnation) else None
 
 
 def _runner(
@@ -52,6 +61,7 @@ def _runner(
         revision=observed.revision,
         phase=observed.phase,
         created_at=observed.created_at,
+        placed_at=observed.placed_at,
         capacity=capacity,
         intent=observed.intent,
         node=observed.node,
@@ -81,7 +91,8 @@ def _runner(
 
 def _sample(
     runners: Sequence[RunnerView],
-    feed: Feed,
+    held: Mapping[str, int],
+    queued: int,
     counts: Counts,
     fresh: bool,
     expected_start_s: float,
@@ -90,10 +101,9 @@ def _sample(
     serving = [r for r in runners if r.intent.mode is Mode.SERVE]
     starting = [r for r in serving if r.phase in (Phase.PENDING, Phase.STARTING)]
     leaving = [r for r in runners if r.intent.mode is Mode.DRAIN]
-    held = {r.runner_id: s.booked for r in runners if (s := feed.runners.get(r.runner_id))}
     return PoolSample(
         in_flight=sum(held.get(r.runner_id, 0) for r in serving if r.phase is Phase.READY),
-        queued=feed.queued,
+        queued=queued,
         arrivals=counts.arrivals,
         completions=counts.completions,
         answered=counts.answered,

@@ -103,6 +103,10 @@ class Feed:
             return False
         return self._doubt == 0 and not self._recovering
 
+    def silent_s(self, now: float) -> float | None:
+        """How long ago the last line came; None when none ever did."""
+        return None if self._heard_at is None else now - self._heard_at
+
     @property
     def ever(self) -> bool:
         """Whether the orchestrator was heard at all."""

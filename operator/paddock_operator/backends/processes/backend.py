@@ -146,8 +146,9 @@ class ProcessBackend:
         self._known[record.runner_id] = record
         return True
 
-    async def cancel_start(self, action: CancelStart) -> None:
-        """Nothing to withdraw: a process runs from the instant it is created."""
+    async def cancel_start(self, action: CancelStart) -> bool:
+        """Never: a process runs from the instant it is created."""
+        return False
 
     async def forget(self, action: Forget) -> None:
         self._records.remove(action.runner_id)

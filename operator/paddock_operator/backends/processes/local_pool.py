@@ -23,7 +23,11 @@ from paddock_operator.backends.processes.status import pool_status
 from paddock_operator.backends.processes.template import ProcessTemplate, process_template
 from paddock_operator.model.manifest import AgentDeployment
 from paddock_operator.model.parse import ManifestError, check_transition, parse_manifest
-from paddock_operator.reconcile.reconciler import Pass, Reconciler
+from paddock_operator.observe.facts import Scene, facts_of
+from paddock_operator.observe.metrics import PoolKey, PoolMetrics
+from paddock_operator.observe.probe_server import ProbeServer, metrics_page
+from paddock_operator.reconcile.passes import Pass
+from paddock_operator.reconcile.reconciler import Reconciler
 from paddock_operator.signals.link import OrchestratorLink
 
 log = logging.getLogger("paddock.up")
@@ -38,6 +42,10 @@ class AlreadyUp(Exception):
     """Another `paddock up` looks after this pool."""
 
 
+class PortTaken(Exception):
+    """The port of `/metrics` is somebody else's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     manifest_path: Path
@@ -48,6 +56,8 @@ class Options:
     """Variables of `--env-file`."""
     keep_orchestrator: bool = False
     """Leave the orchestrator running after the pool is drained."""
+    metrics_port: int | None = None
+    """Where the pool's metrics are shown; 0: any free port. None: nowhere."""
 
 
 class LocalPool:
@@ -76,6 +86,8 @@ class LocalPool:
             grace_s=self._manifest.spec.drain.timeout_seconds + SECOND_WALL_S,
         )
         self._reconciler: Reconciler | None = None
+        self._metrics = PoolMetrics(time.time)
+        self._key = PoolKey(self._manifest.metadata.namespace or "local", self.name)
         self._said = ""
         self._desired = -1
         self._signals = 0
@@ -94,10 +106,13 @@ class LocalPool:
     async def run(self, *, draining: bool = False) -> None:
         """Until the pool was told to go and every runner has left.
 
-        Raises `AlreadyUp`, and `OrchestratorFailed` if there is no orchestrator to be had.
+        Raises `AlreadyUp`, `PortTaken`, and `OrchestratorFailed` if there is no orchestrator to
+        be had.
         """
         self._claim()
+        server = ProbeServer({"/metrics": metrics_page(self._metrics.take)})
         try:
+            await self._show_metrics(server)
             self._orchestrator.ensure()
             self._context = await asyncio.to_thread(self._orchestrator.wait_ready)
             log.info("up", extra={"pool": self.name, "url": self._context.url})
@@ -108,7 +123,18 @@ class LocalPool:
                 await asyncio.to_thread(self._orchestrator.stop)
             log.info("down", extra={"pool": self.name})
         finally:
+            await server.close()
             self._pid_file.unlink(missing_ok=True)
+
+    async def _show_metrics(self, server: ProbeServer) -> None:
+        port = self._options.metrics_port
+        if port is None:
+            return
+        try:
+            bound = await server.start("127.0.0.1", port)
+        except OSError as why:
+            raise PortTaken(f"--metrics-port {port}: {why.strerror or why}") from None
+        log.info("metrics", extra={"url": f"http://127.0.0.1:{bound}/metrics"})
 
     def _claim(self) -> None:
         other = supervisor(self.folder)
@@ -136,13 +162,16 @@ class LocalPool:
             deleting=draining,
         )
         with _on_signals(self._told_to_stop):
-            watching = asyncio.create_task(self._watch())
+            beside = [
+                asyncio.create_task(self._watch()),
+                asyncio.create_task(link.follow(reconciler.heard)),
+            ]
             try:
                 await reconciler.run()
             finally:
-                watching.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await watching
+                for task in beside:
+                    task.cancel()
+                await asyncio.wait(beside)
                 self._save_learned()
                 await link.close()
 
@@ -161,8 +190,15 @@ class LocalPool:
             reconciler.wake()
 
     def _passed(self, last: Pass) -> None:
-        """Log a decision when it differs and does something; figures alone change all the time."""
-        deleting = self._reconciler is not None and self._reconciler.deleting
+        """Count it, and log its decision when that differs and does something.
+
+        Figures alone change all the time.
+        """
+        assert self._reconciler is not None
+        now = time.time()
+        scene = Scene(last, facts_of(self._reconciler, now=now, mono=time.monotonic()), now)
+        self._metrics.record_pass(self._key, scene, self._manifest)
+        deleting = self._reconciler.deleting
         desired = 0 if deleting else last.decision.target
         if last.plan.reason != self._said and (last.plan.actions or desired != self._desired):
             log.info("decided", extra={"desired": desired, "why": last.plan.reason})

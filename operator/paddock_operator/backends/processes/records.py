@@ -10,8 +10,10 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
 
 from paddock.protocol.words import Mode
 from paddock_operator.plan.actions import Commit, WriteIntent
@@ -94,8 +96,8 @@ class Records:
     def _write(self, record: Record) -> Record:
         path = self._path(record.runner_id)
         draft = path.with_suffix(f".{os.getpid()}.tmp")
-        with open(draft, "w", encoding="utf-8") as file:
-            json.dump(asdict(record), file)
+        with open(draft, "wb") as file:
+            file.write(msgspec.json.encode(record))
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)

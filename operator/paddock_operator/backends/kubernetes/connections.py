@@ -1,0 +1,205 @@
+"""Orchestrators: one link for each OrchestratorConnection, shared by the pools of its namespace."""
+
+import asyncio
+import base64
+import binascii
+import logging
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from paddock_operator.backends.kubernetes.client import KubeClient
+from paddock_operator.backends.kubernetes.errors import Forbidden, NotFound
+from paddock_operator.backends.kubernetes.pods import Endpoint
+from paddock_operator.model.connection import OrchestratorConnection
+from paddock_operator.model.resource import Resource
+from paddock_operator.observe.facts import ConnectionProblem
+from paddock_operator.reconcile.reconciler import Link
+from paddock_operator.signals.board import Hear, StatisticsBoard
+from paddock_operator.signals.link import OrchestratorLink
+
+log = logging.getLogger("paddock.connections")
+
+Key = tuple[str, str]
+"""Namespace and name."""
+
+
+class OpenLink(Link, Protocol):
+    """A link with its stream of statistics."""
+
+    problem: str
+    heard: bool
+    key_refused: bool
+
+    async def follow(self, hear: Hear) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class Connect(Protocol):
+    """Opens a link; nothing is sent yet."""
+
+    def __call__(
+        self, url: str, api_key: str, *, ca: bytes | None, changed: Callable[[], None]
+    ) -> OpenLink: ...
+
+
+@dataclass(eq=False)
+class Connection:
+    """One orchestrator, as a connection object names it."""
+
+    key: Key
+    url: str = ""
+    secret: str = ""
+    connect: Connect = OrchestratorLink
+    ca: str = ""
+    """Certificates that its runners trust instead of the usual ones, PEM."""
+    link: OpenLink | None = None
+    problem: ConnectionProblem | None = None
+    """Why there is no link."""
+    changed: Callable[[], None] = lambda: None
+    """Called when it begins or ceases to work, or does not work for another reason."""
+    _board: StatisticsBoard = field(default_factory=StatisticsBoard)
+    _following: asyncio.Task[None] | None = None
+
+    @property
+    def trouble(self) -> ConnectionProblem | None:
+        """Why the orchestrator cannot be asked; None when it can, or that is not known yet."""
+        if self.link is None or not self.link.problem:
+            return self.problem
+        return ConnectionProblem(
+            "Unauthorized" if self.link.key_refused else "Unreachable", self.link.problem
+        )
+
+    @property
+    def tried(self) -> bool:
+        """Whether it works is known."""
+        return self.trouble is not None or (self.link is not None and self.link.heard)
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """How runners reach it; None while that is not known."""
+        return Endpoint(self.url, self.secret, self.ca) if self.url else None
+
+    def subscribe(self, agent: str, listener: Hear) -> None:
+        """Give `listener` the agent's part of the statistics from now on, all of it at first."""
+        self._board.subscribe(agent, listener)
+
+    def unsubscribe(self, agent: str, listener: Hear) -> None:
+        """No more of it; another one that took the agent over stays."""
+        self._board.unsubscribe(agent, listener)
+
+    async def use(self, url: str, secret: str, api_key: str, ca: bytes | None) -> None:
+        """Talk to this address with this key from now on."""
+        link = self.connect(url, api_key, ca=ca, changed=self.changed)
+        await self.close()
+        self.url, self.secret, self.problem = url, secret, None
+        self.ca = "" if ca is None else ca.decode()
+        self.link = link
+        self._following = asyncio.create_task(link.follow(self._board.hear))
+
+    async def fail(self, problem: ConnectionProblem) -> None:
+        """Nothing can be said or heard. What runners were told stays as it was."""
+        if self.problem != problem:
+            log.warning(
+                "connection_unusable",
+                extra={"connection": "/".join(self.key), "why": problem.message},
+            )
+        await self.close()
+        self.problem = problem
+
+    async def close(self) -> None:
+        link, following = self.link, self._following
+        self.link = self._following = None
+        if following is not None:
+            following.cancel()
+            await asyncio.wait([following])
+        if link is not None:
+            await link.close()
+
+
+class Connections:
+    """Every connection that was seen or asked for."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        *,
+        changed: Callable[[Key], None] = lambda _: None,
+        connect: Connect = OrchestratorLink,
+    ) -> None:
+        """`changed(key)` is called when a connection begins or ceases to work."""
+        self._client = client
+        self._changed = changed
+        self._connect = connect
+        self._known: dict[Key, Connection] = {}
+        self._used: dict[Key, tuple[str, str, str, bytes | None]] = {}
+
+    def of(self, namespace: str, name: str) -> Connection:
+        """The connection of that name, which may not exist yet."""
+        key = (namespace, name)
+        if key not in self._known:
+            missing = ConnectionProblem(
+                "Unreachable",
+                f"namespace {namespace!r} has no OrchestratorConnection {name!r}: create it",
+            )
+            self._known[key] = Connection(
+                key, connect=self._connect, problem=missing, changed=lambda: self._changed(key)
+            )
+        return self._known[key]
+
+    async def changed(self, resource: Resource[OrchestratorConnection]) -> None:
+        """The object was created or changed, or its secret may have been."""
+        meta, parsed = resource.meta, resource.parsed
+        connection = self.of(meta.namespace, meta.name)
+        if isinstance(parsed, tuple):
+            await connection.fail(ConnectionProblem("Invalid", "; ".join(map(str, parsed))))
+            return
+        spec = parsed.spec
+        try:
+            key = await self._api_key(meta.namespace, spec.secret_ref.name)
+        except _SecretProblem as why:
+            await connection.fail(ConnectionProblem("MissingSecret", str(why)))
+            return
+        ca = base64.b64decode(spec.ca_bundle) if spec.ca_bundle else None
+        wanted = (parsed.url_from(meta.namespace), spec.secret_ref.name, key, ca)
+        if self._used.get(connection.key) == wanted and connection.link is not None:
+            return
+        try:
+            await connection.use(*wanted)
+        except (ssl.SSLError, ValueError) as why:
+            message = f"caBundle is no PEM certificate ({why})"
+            await connection.fail(ConnectionProblem("Invalid", message))
+            return
+        self._used[connection.key] = wanted
+
+    async def deleted(self, namespace: str, name: str) -> None:
+        """The object is gone."""
+        why = f"the OrchestratorConnection {name!r} was deleted: create it again"
+        await self.of(namespace, name).fail(ConnectionProblem("Unreachable", why))
+
+    async def close(self) -> None:
+        for connection in self._known.values():
+            await connection.close()
+
+    async def _api_key(self, namespace: str, name: str) -> str:
+        where = f"secret {name!r} in namespace {namespace!r}"
+        try:
+            secret = await self._client.get(f"/api/v1/namespaces/{namespace}/secrets/{name}")
+        except NotFound:
+            raise _SecretProblem(f"{where} does not exist: create it") from None
+        except Forbidden:
+            raise _SecretProblem(f"{where} may not be read: allow the operator to get it") from None
+        data = secret.get("data") or {}
+        missing = [field for field in ("apiKey", "runnerKey") if not data.get(field)]
+        if missing:
+            raise _SecretProblem(f"{where} has no {' and no '.join(missing)}: add it")
+        try:
+            return base64.b64decode(data["apiKey"], validate=True).decode("ascii").strip()
+        except (binascii.Error, UnicodeDecodeError):
+            raise _SecretProblem(f"{where}: apiKey is not text") from None
+
+
+class _SecretProblem(Exception):
+    pass

@@ -1,0 +1,93 @@
+"""What people do with kubectl, and a pool that sleeps."""
+
+import asyncio
+
+import pytest
+
+from fakes.operated import POOL, Operated
+from fakes.waiting import eventually
+from testbed.cluster import Cluster
+
+pytestmark = [pytest.mark.api, pytest.mark.timeout(120)]
+
+
+async def test_kubectl_scale_sets_the_size_and_its_removal_gives_it_back(
+    world: Operated, cluster: Cluster
+) -> None:
+    await world.apply()
+    await world.settled(1)
+    await _kubectl(world, cluster, "scale", f"agentdeployment/{POOL}", "--replicas=3")
+    await world.settled(3)
+    await world.condition("ScalingActive", "False", "Manual")
+    shown = await _kubectl(
+        world, cluster, "get", "agd", POOL, "-o", "jsonpath={.status.replicas} {.status.selector}"
+    )
+    assert shown == f"3 paddock.dev/pool={POOL}"
+
+    remove = '[{"op": "remove", "path": "/spec/replicas"}]'
+    await _kubectl(world, cluster, "patch", "agd", POOL, "--type=json", "-p", remove)
+    await world.condition("ScalingActive", "True")
+    status = await world.status()
+    assert status["desiredRunners"] == 3
+    assert "too little was seen yet" in status["scaling"]["reason"]
+
+
+async def test_a_pool_sleeps_and_its_first_call_wakes_it(world: Operated) -> None:
+    await world.apply(scaling={"minRunners": 0, "scaleToZero": {"afterSeconds": 2}})
+    await world.settled(0)
+    call = await world.call()
+    assert len(await world.pods()) == 1
+    await call.ask("two")
+    await call.hang_up()
+    await world.settled(0, within_s=60)
+
+
+async def test_paused_keeps_the_size_until_it_is_resumed(world: Operated) -> None:
+    await world.apply(replicas=2)
+    await world.settled(2)
+    await world.patch({"paused": "Everything", "replicas": 1})
+    await world.condition("Progressing", "False", "Paused")
+    assert len(await world.pods()) == 2
+    await world.patch({"paused": "None"})
+    await world.settled(1)
+
+
+async def test_runners_left_behind_by_their_pool_are_taken_over_by_the_next_of_its_name(
+    world: Operated, cluster: Cluster
+) -> None:
+    await world.apply(replicas=2)
+    pods = await world.settled(2)
+    call = await world.call()
+    await _kubectl(world, cluster, "delete", "agd", POOL, "--cascade=orphan")
+    await call.ask("two")
+    await world.apply(replicas=2)
+    after = await world.settled(2)
+
+    owner = (await world.pool())["metadata"]["uid"]
+    assert {p["metadata"]["ownerReferences"][0]["uid"] for p in after.values()} == {owner}
+    assert {p["metadata"]["uid"] for p in after.values()} == {
+        p["metadata"]["uid"] for p in pods.values()
+    }
+    await call.ask("three")
+    await call.hang_up()
+
+
+async def test_describe_tells_the_story(world: Operated, cluster: Cluster) -> None:
+    await world.apply()
+    await world.settled(1)
+    await world.apply(template=world.template("2"))
+
+    async def replaced() -> bool:
+        status = await world.status()
+        revision = status["revision"]
+        return bool(revision["current"] == revision["updated"] and status["ready"] == 1)
+
+    await eventually(replaced, within_s=60, what="the roll-out")
+    await world.settled(1)
+    told = await _kubectl(world, cluster, "describe", "agd", POOL)
+    for word in ("Rollout", "Available", "Drain"):
+        assert word in told, told
+
+
+async def _kubectl(world: Operated, cluster: Cluster, *arguments: str) -> str:
+    return await asyncio.to_thread(cluster.kubectl_run, "-n", world.namespace, *arguments)

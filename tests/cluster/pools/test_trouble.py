@@ -1,0 +1,195 @@
+"""What is wrong is said, with what to do about it; what runs is left alone, and nothing spins."""
+
+import copy
+from pathlib import Path
+
+import httpx
+import pytest
+
+from fakes.operated import POOL, Operated, OperatorProcess
+from fakes.restricted import GRANTED, grant, restricted_kubeconfig
+from fakes.waiting import eventually
+from paddock_operator.backends.kubernetes.client import KubeClient
+from paddock_operator.backends.kubernetes.errors import Forbidden, QuotaExceeded
+from testbed.cluster import Cluster
+
+pytestmark = [pytest.mark.api, pytest.mark.timeout(120)]
+
+
+async def test_a_wrong_key_is_told_of_the_connection_and_its_pools(world: Operated) -> None:
+    await world.secret("sk_wrong")
+    await world.apply()
+    said = await world.condition("OrchestratorReachable", "False", "Unauthorized")
+    assert "apiKey" in said["message"]
+    connection = await world.connection_condition("False", "Unauthorized")
+    assert "apiKey" in connection["message"]
+
+    await world.secret(world.server.keys["private"])
+    await world.connection(world.server.url)
+    await world.settled(1, within_s=60)
+    await world.connection_condition("True", "Connected")
+
+
+async def test_a_secret_that_is_not_there_is_named(world: Operated) -> None:
+    await world.client.delete(world.secret_path)
+    await world.apply()
+    said = await world.condition("OrchestratorReachable", "False", "Unauthorized")
+    assert "'keys'" in said["message"]
+    before = await requests(world)
+    await world.connection_condition("False", "MissingSecret")
+    await world.secret(world.server.keys["private"])
+    await world.settled(1, within_s=60)
+    assert await requests(world) - before < 400
+
+
+async def test_a_refused_template_leaves_the_pool_alone_until_it_is_mended(
+    world: Operated,
+) -> None:
+    await world.apply()
+    (old,) = await world.settled(1)
+    call = await world.call()
+    refused = copy.deepcopy(world.template("2"))
+    refused["spec"]["containers"][0]["ports"] = [{"containerPort": 70000}]
+    await world.apply(template=refused)
+    said = await world.condition("TemplateAccepted", "False", "Invalid")
+    assert "containerPort" in said["message"]
+    await call.ask("two")
+    assert set(await world.pods()) == {old}
+
+    await world.apply()
+    await world.condition("TemplateAccepted", "True")
+    assert set(await world.pods()) == {old}
+    await call.hang_up()
+
+
+async def test_a_quota_is_told_and_waited_for_without_haste(world: Operated) -> None:
+    path = f"/api/v1/namespaces/{world.namespace}/resourcequotas"
+    await world.put("v1", "ResourceQuota", path, "few", spec={"hard": {"pods": "0"}})
+    await _in_force(world)
+    await world.apply()
+    said = await world.condition("Degraded", "True", "QuotaExceeded")
+    assert "few" in said["message"]
+    await world.condition("ScalingLimited", "True", "QuotaExceeded")
+    before = await requests(world)
+    await world.put("v1", "ResourceQuota", path, "few", spec={"hard": {"pods": "2"}})
+    await world.settled(1, within_s=60)
+    assert await requests(world) - before < 400
+    await world.condition("Degraded", "False")
+
+
+async def test_a_foreign_pod_in_the_way_is_gone_around(world: Operated) -> None:
+    await world.apply()
+    (first,) = await world.settled(1)
+    number = int(first.rpartition("-")[2])
+    foreign = f"{first.rpartition('-')[0]}-{number + 1}"
+    spec = {"schedulerName": "nobody", "containers": [{"name": "x", "image": "none"}]}
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": foreign}, "spec": spec}
+    await world.client.create(world.pods_path, body)
+    await world.patch({"replicas": 2})
+
+    async def two() -> bool:
+        return (await world.status()).get("ready") == 2
+
+    await eventually(two, within_s=45, what="two runners beside the foreign pod")
+
+
+async def test_the_budget_is_made_again_and_another_one_is_told_of(world: Operated) -> None:
+    await world.apply()
+    await world.settled(1)
+    path = f"/apis/policy/v1/namespaces/{world.namespace}/poddisruptionbudgets"
+    uid = (await world.client.get(f"{path}/paddock-agents-hold"))["metadata"]["uid"]
+    await world.client.delete(f"{path}/paddock-agents-hold")
+
+    async def there_again() -> bool:
+        items = (await world.client.list(path)).items
+        return any(item["metadata"]["uid"] != uid for item in items)
+
+    await eventually(there_again, within_s=45, what="the budget")
+
+    spec = {"maxUnavailable": 1, "selector": {"matchLabels": {"paddock.dev/pool": POOL}}}
+    await world.put("policy/v1", "PodDisruptionBudget", path, "own", spec=spec)
+    said = await world.condition("Degraded", "True", "OverlappingPDB")
+    assert "own" in said["message"]
+    await world.client.delete(f"{path}/own")
+    await world.condition("Degraded", "False")
+
+
+async def test_protection_reaches_runners_that_were_there_before(world: Operated) -> None:
+    await world.apply(disruption={"protect": "Never"})
+    (name,) = await world.settled(1)
+    label, note = "paddock.dev/hold", "cluster-autoscaler.kubernetes.io/safe-to-evict"
+    assert label not in (await world.pods())[name]["metadata"]["labels"]
+
+    async def held(wanted: bool) -> bool:
+        metadata = (await world.pods())[name]["metadata"]
+        return (label in metadata["labels"]) is wanted is (note in metadata["annotations"])
+
+    await world.patch({"disruption": {"protect": "Always"}})
+    await eventually(lambda: held(True), within_s=45, what="the hold label")
+    await world.patch({"disruption": {"protect": "Never"}})
+    await eventually(lambda: held(False), within_s=45, what="no hold label")
+
+
+async def test_a_permission_that_is_taken_away_is_named_and_nothing_is_born_unprotected(
+    world: Operated, cluster: Cluster
+) -> None:
+    world.operator.kill()
+    kubeconfig = await restricted_kubeconfig(world.client, world.namespace, cluster, world.folder)
+    operator = OperatorProcess(world.folder, kubeconfig, world.namespace, "restricted")
+    world.operator = operator
+    operator.start()
+    await eventually(lambda: operator.said("listed"), within_s=45, what="an operator at work")
+    lessened = [rule for rule in GRANTED if "poddisruptionbudgets" not in rule["resources"]]
+    lessened.append(
+        {"apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": ["list", "watch"]}
+    )
+    await grant(world.client, world.namespace, lessened)
+    await _refused(world, kubeconfig)
+    await world.apply()
+    said = await world.condition("Degraded", "True", "Forbidden")
+    assert "poddisruptionbudgets" in said["message"]
+    assert not await world.pods()
+
+    await grant(world.client, world.namespace, GRANTED)
+    await world.settled(1, within_s=60)
+    await world.condition("Degraded", "False")
+
+
+async def requests(world: Operated) -> int:
+    """To the API server, of the operator, until now."""
+    async with httpx.AsyncClient(trust_env=False) as http:
+        text = (await http.get(f"{world.operator.probes}/metrics")).text
+    lines = [
+        line for line in text.splitlines()
+        if line.startswith("paddock_operator_apiserver_requests_total{")
+    ]  # fmt: skip
+    assert lines, text
+    return sum(int(float(line.rsplit(" ", 1)[1])) for line in lines)
+
+
+async def _in_force(world: Operated) -> None:
+    """The API server refuses pods by the quota."""
+    spec = {"containers": [{"name": "x", "image": "none"}]}
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe"}, "spec": spec}
+
+    async def refused() -> bool:
+        try:
+            await world.client.dry_run_create(world.pods_path, body)
+        except QuotaExceeded:
+            return True
+        except Forbidden:
+            pass  # the quota is known, but its use is not counted yet
+        return False
+
+    await eventually(refused, within_s=45, what="the quota in force")
+
+
+async def _refused(world: Operated, kubeconfig: Path) -> None:
+    """The API server has seen that the permission is gone."""
+    async with KubeClient.connect(kubeconfig) as client:
+
+        async def gone() -> bool:
+            asked = ("patch", "policy", "poddisruptionbudgets", world.namespace)
+            return not await client.can_i(*asked)
+
+        await eventually(gone, within_s=45, what="the permission gone")

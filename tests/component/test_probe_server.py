@@ -1,0 +1,114 @@
+"""Probes and scrapes over a real socket, by peers that behave and peers that do not."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from paddock import exposition
+from paddock_operator.observe import probe_server
+from paddock_operator.observe.health import Health
+from paddock_operator.observe.metrics import Metrics
+from paddock_operator.observe.probe_server import (
+    CONNECTIONS,
+    Answer,
+    ProbeServer,
+    health_page,
+    metrics_page,
+)
+
+
+async def _break(_: str) -> Answer:
+    raise RuntimeError("a page that breaks")
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    metrics = Metrics(lambda: 0.0)
+    server = ProbeServer(
+        {
+            "/healthz": health_page(Health),
+            "/readyz": health_page(lambda: Health(("the first lists are not complete",))),
+            "/metrics": metrics_page(metrics.take),
+            "/broken": _break,
+        }
+    )
+    yield await server.start("127.0.0.1", 0)
+    await server.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "text"),
+    [
+        ("/healthz", 200, "ok"),
+        ("/healthz?verbose", 200, "ok"),
+        ("/readyz", 503, "the first lists are not complete"),
+        ("/metrics", 200, "paddock_operator_leader"),
+        ("/broken", 500, "Internal Server Error"),
+        ("/elsewhere", 404, "Not Found"),
+    ],
+)
+async def test_a_page_is_answered(port: int, path: str, status: int, text: str) -> None:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        answer = await client.get(f"http://127.0.0.1:{port}{path}")
+        assert (answer.status_code, text in answer.text) == (status, True)
+        head = await client.head(f"http://127.0.0.1:{port}{path}")
+        assert (head.status_code, head.text) == (status, "")
+        posted = await client.post(f"http://127.0.0.1:{port}{path}")
+        assert posted.status_code == 405
+
+
+async def test_a_scraper_gets_the_format_that_it_asks_for(port: int) -> None:
+    wish = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3"
+    async with httpx.AsyncClient(trust_env=False) as client:
+        for accept, kind in ((wish, "application/openmetrics-text"), ("*/*", "text/plain")):
+            answer = await client.get(
+                f"http://127.0.0.1:{port}/metrics", headers={"Accept": accept}
+            )
+            assert answer.headers["Content-Type"].startswith(kind)
+            assert answer.text.endswith("# EOF\n") == (accept == wish)
+
+
+async def test_a_page_that_is_not_written_in_time_is_a_503(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exposition, "LIMIT_S", 0.0)
+    assert b" 503 " in await _say(port, b"GET /metrics HTTP/1.1\r\n\r\n")
+
+
+async def _say(port: int, request: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(request)
+        await writer.drain()
+        return await reader.read()
+    except ConnectionResetError:
+        return b""
+    finally:
+        writer.close()
+
+
+async def test_what_is_no_http_is_refused(port: int) -> None:
+    assert b" 400 " in await _say(port, b"hello\r\n\r\n")
+    assert b" 400 " in await _say(port, b"GET /healthz SMTP\r\n\r\n")
+
+
+async def test_endless_headers_are_refused(port: int) -> None:
+    answer = await _say(port, b"GET /healthz HTTP/1.1\r\n" + b"x: y\r\n" * 5000)
+    assert answer == b"" or b" 431 " in answer
+    assert b" 431 " in await _say(port, b"GET /healthz HTTP/1.1\r\n" + b"x: y\r\n" * 500 + b"\r\n")
+
+
+async def test_a_silent_peer_is_dropped(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe_server, "TIMEOUT_S", 0.05)
+    assert await _say(port, b"GET /healthz HTTP/1.1\r\n") == b""
+
+
+async def test_silent_peers_do_not_pile_up(port: int) -> None:
+    silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(CONNECTIONS)]
+    try:
+        assert await _say(port, b"GET /healthz HTTP/1.1\r\n\r\n") == b""
+    finally:
+        for _, writer in silent:
+            writer.close()

@@ -1,0 +1,167 @@
+"""Orchestrators as a namespace names them: one link each, made anew when it must be."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from fakes.kube_memory import KubeMemory
+from paddock_operator.backends.kubernetes.connections import Connections
+from paddock_operator.backends.kubernetes.errors import Forbidden
+from paddock_operator.model.resource import parse_connection
+from paddock_operator.signals.silent import SilentLink
+
+SECRETS = "/api/v1/namespaces/n/secrets"
+
+
+@dataclass
+class Link(SilentLink):
+    """A link that says what the test wants it to."""
+
+    url: str
+    api_key: str
+    ca: bytes | None
+    closed: bool = False
+    lines: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
+    problem: str = ""
+    heard: bool = False
+    key_refused: bool = False
+
+    async def follow(self, hear: Callable[[dict[str, Any]], None]) -> None:
+        while True:
+            hear(await self.lines.get())
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class World:
+    def __init__(self) -> None:
+        self.kube = KubeMemory()
+        self.links: list[Link] = []
+        self.connections = Connections(self.kube.client, connect=self._connect)
+
+    def _connect(
+        self, url: str, api_key: str, *, ca: bytes | None, changed: Callable[[], None]
+    ) -> Link:
+        self.links.append(Link(url, api_key, ca))
+        return self.links[-1]
+
+    def secret(self, **data: str) -> None:
+        coded = {name: base64.b64encode(value.encode()).decode() for name, value in data.items()}
+        self.kube.api.remove("somebody", f"{SECRETS}/keys")
+        self.kube.put(SECRETS, "keys", data=coded)
+
+    async def change(self, url: str = "https://paddock.example", **spec: Any) -> None:
+        await self.connections.changed(
+            parse_connection(
+                {
+                    "apiVersion": "paddock.dev/v1alpha1", "kind": "OrchestratorConnection",
+                    "metadata": {"name": "default", "namespace": "n", "uid": "u",
+                                 "generation": 1, "resourceVersion": "1"},
+                    "spec": {"url": url, "secretRef": {"name": "keys"}, **spec},
+                }
+            )
+        )  # fmt: skip
+
+    @property
+    def problem(self) -> str:
+        problem = self.connections.of("n", "default").problem
+        return "" if problem is None else f"{problem.reason}: {problem.message}"
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    made = World()
+    made.secret(apiKey="sk_one", runnerKey="rk_one")
+    yield made
+    await made.connections.close()
+    assert all(link.closed for link in made.links)
+
+
+def test_a_connection_that_was_never_seen_says_what_to_do() -> None:
+    assert "create it" in World().problem
+
+
+async def test_it_talks_to_the_address_with_the_secrets_key(world: World) -> None:
+    await world.change()
+    assert [(link.url, link.api_key) for link in world.links] == [
+        ("https://paddock.example", "sk_one")
+    ]
+    assert world.problem == ""
+    assert world.connections.of("n", "default").endpoint is not None
+
+
+async def test_the_same_again_keeps_the_link(world: World) -> None:
+    await world.change()
+    await world.change()
+    assert len(world.links) == 1
+
+
+async def test_another_key_makes_another_link_and_the_listeners_stay(world: World) -> None:
+    heard: list[dict[str, Any]] = []
+    world.connections.of("n", "default").subscribe("desk", heard.append)
+    await world.change()
+    world.secret(apiKey="sk_two", runnerKey="rk_one")
+    await world.change()
+    first, second = world.links
+    assert first.closed
+    assert second.api_key == "sk_two"
+
+    second.lines.put_nowait({"boot": "b", "seq": 1, "gone": [], "pools": [], "runners": []})
+    while not heard:  # noqa: ASYNC110 - until the other task had its turn
+        await asyncio.sleep(0)
+    assert heard[0]["boot"] == "b"
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"apiKey": "sk"}, "MissingSecret: secret 'keys' in namespace 'n' has no runnerKey"),
+        ({"apiKey": "schlüssel", "runnerKey": "rk"}, "apiKey is not text"),
+    ],
+)
+async def test_a_secret_of_no_use_is_told(world: World, data: dict[str, str], said: str) -> None:
+    await world.change()
+    world.secret(**data)
+    await world.change()
+    assert said in world.problem
+    assert world.links[0].closed
+    assert world.connections.of("n", "default").link is None
+
+
+async def test_a_missing_secret_is_told(world: World) -> None:
+    world.kube.api.remove("somebody", f"{SECRETS}/keys")
+    await world.change()
+    assert "does not exist: create it" in world.problem
+
+
+async def test_a_secret_that_may_not_be_read_is_told(world: World) -> None:
+    def refuse(method: str, path: str) -> None:
+        raise Forbidden("no", status=403)
+
+    world.kube.before = refuse
+    await world.change()
+    assert "may not be read" in world.problem
+
+
+async def test_a_ca_bundle_of_nonsense_is_told(world: World) -> None:
+    def fail(url: str, api_key: str, *, ca: bytes | None, changed: Callable[[], None]) -> Link:
+        raise ValueError("no start line")
+
+    world.connections = Connections(world.kube.client, connect=fail)
+    await world.change(caBundle=base64.b64encode(b"nonsense").decode())
+    assert "caBundle is no PEM certificate (no start line)" in world.problem
+
+
+async def test_a_deleted_connection_is_closed_and_may_come_back(world: World) -> None:
+    await world.change()
+    await world.connections.deleted("n", "default")
+    assert world.links[0].closed
+    assert "was deleted" in world.problem
+    await world.change()
+    assert len(world.links) == 2
+    assert world.problem == ""

@@ -1,0 +1,76 @@
+"""One pass after another of a pool."""
+
+import time
+from typing import Any
+
+from fakes.recording_backend import RecordingBackend
+from paddock.protocol.words import Mode
+from paddock_operator.autoscale.policy import policy_for
+from paddock_operator.model.parse import parse_manifest
+from paddock_operator.plan.actions import Create, WriteIntent
+from paddock_operator.plan.view import DrainReason, Intent, Phase
+from paddock_operator.reconcile.backend import Observed
+from paddock_operator.reconcile.reconciler import Reconciler
+from paddock_operator.signals.silent import SilentLink
+from unit.model.manifests import changed
+
+MANIFEST = parse_manifest(changed(spec__replicas=2))
+
+
+def reconciler(backend: RecordingBackend) -> Reconciler:
+    return Reconciler(MANIFEST, backend, SilentLink(), policy_for(MANIFEST, None))
+
+
+def running(name: str, revision: str, intent: Intent | None = None) -> Observed:
+    began = time.time() - 60.0
+    return Observed(name, revision, Phase.STARTING, began, intent or Intent())
+
+
+def line(*runners: str) -> dict[str, Any]:
+    """The first line of the statistics: these are connected, hold nothing, and serve or drain."""
+    told = {
+        "agent": MANIFEST.agent_id, "instance": "", "connected": True, "suspect": False,
+        "can_drain": True, "capacity": 4, "in_flight": 0, "report": None, "registered_ms": 0,
+        "oldest_session_ms": None,
+    }  # fmt: skip
+    return {
+        "boot": "b", "seq": 1, "gone": [], "pools": [],
+        "runners": [{**told, "runner_id": name} for name in runners],
+    }  # fmt: skip
+
+
+async def test_runners_that_were_found_are_heard_of_before_one_is_created() -> None:
+    """One that drains may do instead: a process that has just begun does not know yet."""
+    now = time.time()
+    drain = Intent(1, Mode.DRAIN, DrainReason.SCALE_DOWN, now, now + 3600.0)
+    backend = RecordingBackend()
+    pool = reconciler(backend)
+    backend.observed = (
+        running("stays", pool.revision), running("leaves", pool.revision, drain),
+    )  # fmt: skip
+    await pool.reconcile()
+    assert not any(isinstance(action, Create) for action in backend.asked)
+
+    pool.heard(line("stays", "leaves"))
+    await pool.reconcile()
+    (called_off,) = [action for action in backend.asked if isinstance(action, WriteIntent)]
+    assert (called_off.runner_id, called_off.after.drain_epoch) == ("leaves", 2)
+    assert called_off.after.mode is Mode.SERVE
+    assert not any(isinstance(action, Create) for action in backend.asked)
+
+
+async def test_a_pool_without_runners_waits_for_nobody() -> None:
+    backend = RecordingBackend()
+    await reconciler(backend).reconcile()
+    assert [type(action) for action in backend.asked] == [Create]
+
+
+async def test_the_first_word_of_the_orchestrator_wakes() -> None:
+    woken: list[None] = []
+    pool = reconciler(RecordingBackend())
+    pool.on_wake = lambda: woken.append(None)
+    pool.heard(line())
+    assert woken
+    woken.clear()
+    pool.heard(line() | {"seq": 2})
+    assert not woken
