@@ -1,0 +1,1 @@
+"""What is made of the metrics: their reference page and the dashboards of the chart."""
