@@ -17,6 +17,8 @@ class Evidence:
     """Sessions recorded as lost on any other runner."""
     refused: int
     refused_with_429: int
+    refused_without_runners: int
+    """With a 503, at a time when the show itself had left the pool without a runner that serves."""
     started: int
     peak_demand: int
     """Most sessions in flight and queued at once."""
@@ -60,8 +62,14 @@ def verdicts(seen: Evidence) -> list[Verdict]:
         ),
         Verdict(
             "every refused start got its 429",
-            seen.refused == seen.refused_with_429 > 0,
-            f"{seen.refused_with_429} of {seen.refused} refused starts",
+            seen.refused_with_429 > 0
+            and seen.refused == seen.refused_with_429 + seen.refused_without_runners,
+            f"{seen.refused_with_429} of {seen.refused} refused starts"
+            + (
+                f", {seen.refused_without_runners} a 503 while no runner could serve"
+                if seen.refused_without_runners
+                else ""
+            ),
         ),
         Verdict(
             "the pool is back at its minimum, on the new revision",

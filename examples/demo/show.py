@@ -4,30 +4,47 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
-from paddock.client.callers import Script, Tally, play_all
+from paddock.client.callers import Outcome, Script, Tally, play_all
 from paddock.client.client import AsyncClient
-from stage import NAME, Stage
+from paddock.client.records import Agent
+from promises import Verdict
+from stage import NAME
 
 RAMP_S, BURST_AT_S, KILL_AT_S, ROLL_AT_S, FADE_S = 20.0, 22.0, 27.0, 31.0, 55.0
 BURST = 26
 SETTLE_S = 40.0
 HOLD_S = (5.0, 12.0)
 
+Act = tuple[float, str, Callable[[], Awaitable[None]] | None]
+"""When, seconds after the beginning; what people are told; what is done."""
+
+
+class Hands(Protocol):
+    """What shakes the pool."""
+
+    def kill_runner(self, runner_id: str) -> None: ...
+
+    def roll_out(self) -> None: ...
+
 
 @dataclass
 class Show:
     """One performance."""
 
-    stage: Stage
+    may_refuse_for: ClassVar[tuple[str, ...]] = ()
+    """Reasons other than capacity for which this show makes starts be refused."""
+
+    stage: Hands
     client: AsyncClient
     say: Callable[[str], None]
     tally: Tally = field(default_factory=Tally)
     pool: dict[str, Any] = field(default_factory=dict)
     """The pool as the orchestrator last showed it."""
+    failures: list[Outcome] = field(default_factory=list)
     history: list[int] = field(default_factory=list)
     peak_demand: int = 0
     peak_runners: int = 0
@@ -35,6 +52,10 @@ class Show:
     on_killed: set[str] = field(default_factory=set)
     began: float = field(default_factory=time.monotonic)
     act: str = "warming up"
+    first_runner_s: float = 30.0
+    settle_s: float = SETTLE_S
+    fade_callers: int = 18
+    fade_s: float = FADE_S
     _looked: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -44,30 +65,44 @@ class Show:
     async def perform(self) -> None:
         """Ramp, burst, a killed runner, a roll-out, a fade, and back to the minimum."""
         async with self._watching():
-            await self._until(lambda: self.pool.get("ready", 0) >= 1, 30.0)
+            await self._until(lambda: self.pool.get("ready", 0) >= 1, self.first_runner_s)
             self.began = time.monotonic()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._callers())
-                group.create_task(self._at(0.0, "ramp: more and more callers", None))
-                group.create_task(self._at(BURST_AT_S, f"burst: {BURST} callers at once", None))
-                group.create_task(self._at(KILL_AT_S, "kill -9 of the busiest runner", self._kill))
-                group.create_task(self._at(ROLL_AT_S, "roll-out: a new revision", self._roll))
+                for act in self.acts():
+                    group.create_task(self._at(*act))
             self._begin("settling: the pool goes back to its minimum")
-            await self._until(self._settled, SETTLE_S)
+            await self._until(self._settled, self.settle_s)
+
+    def acts(self) -> list[Act]:
+        return [
+            (0.0, "ramp: more and more callers", None),
+            (BURST_AT_S, f"burst: {BURST} callers at once", None),
+            (KILL_AT_S, "kill -9 of the busiest runner", self._kill),
+            (ROLL_AT_S, "roll-out: a new revision", self._roll),
+        ]
 
     async def _callers(self) -> None:
         dice = random.Random(7)
         arrivals = [(n + 0.5) ** 0.5 * 5.0 for n in range(16)]
         arrivals += [BURST_AT_S + n * 0.01 for n in range(BURST)]
-        fade = [ROLL_AT_S + 1.0 + n * 0.7 for n in range(18)]
-        arrivals += [at for at in fade if at < FADE_S - 8.0]
+        fade = [ROLL_AT_S + 1.0 + n * 0.7 for n in range(self.fade_callers)]
+        arrivals += [at for at in fade if at < self.fade_s - 8.0]
         async with asyncio.TaskGroup() as group:
             for at in sorted(arrivals):
                 hold_s = dice.uniform(*HOLD_S)
                 script = Script(("Hello!", "What can you do?", "Good bye."), hold_s=hold_s)
-                group.create_task(play_all(self.client, NAME, [at], script, self.tally))
+                group.create_task(
+                    play_all(
+                        self.client, NAME, [at], script, self.tally, on_outcome=self._note_failure
+                    )
+                )  # fmt: skip
 
-    async def _at(self, at: float, act: str, do: Callable[[], Any] | None) -> None:
+    def _note_failure(self, outcome: Outcome) -> None:
+        if outcome.kind == "failed":
+            self.failures.append(outcome)
+
+    async def _at(self, at: float, act: str, do: Callable[[], Awaitable[None]] | None) -> None:
         await asyncio.sleep(max(0.0, self.began + at - time.monotonic()))
         self._begin(act)
         if do is not None:
@@ -83,7 +118,7 @@ class Show:
             (r for r in runners if r["stage"] == "serving"), key=lambda r: r["sessions"] or 0
         )
         self.killed = busiest["runner"]
-        self.stage.kill_runner(self.killed)
+        await asyncio.to_thread(self.stage.kill_runner, self.killed)
 
     async def _roll(self) -> None:
         self.stage.roll_out()
@@ -114,13 +149,24 @@ class Show:
 
     async def _watch(self) -> None:
         while True:
-            agents = await self.client.agents.list()
-            for agent in agents:
-                if agent.agent == NAME:
-                    self.pool = {**agent.pool, "view": agent}
-                    self.history.append(agent.in_flight)
-                    self.peak_demand = max(self.peak_demand, agent.in_flight + agent.queued)
-                    alive = [r for r in agent.pool.get("runners", []) if r["stage"] != "gone"]
-                    self.peak_runners = max(self.peak_runners, len(alive))
+            await self.look()
             self._looked.set()
             await asyncio.sleep(0.25)
+
+    async def look(self) -> None:
+        """See how the pool is now."""
+        for agent in await self.client.agents.list():
+            if agent.agent == NAME:
+                self.seen(agent, agent.pool)
+
+    def seen(self, agent: Agent, pool: Mapping[str, Any]) -> None:
+        """Keep what was seen, and the highest of it."""
+        self.pool = {**pool, "view": agent}
+        self.history.append(agent.in_flight)
+        self.peak_demand = max(self.peak_demand, agent.in_flight + agent.queued)
+        alive = [r for r in pool.get("runners", []) if r["stage"] != "gone"]
+        self.peak_runners = max(self.peak_runners, len(alive))
+
+    def more_verdicts(self) -> list[Verdict]:
+        """Promises that only this show can test."""
+        return []

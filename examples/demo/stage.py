@@ -67,7 +67,7 @@ def stage(*, keep: bool) -> Iterator[Stage]:
     }
     with open(folder / "up.log", "wb") as log:
         up = subprocess.Popen(
-            [sys.executable, "-m", "paddock", "up", "--port", "0"],
+            [sys.executable, "-m", "paddock", "up", "--port", "0", "--metrics-port", "0"],
             cwd=folder, env=env, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     ready = Stage(folder, env, up)
