@@ -6,14 +6,23 @@ interpreter is on this machine at this moment.
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from bench.rows import Row, limited, median
+from paddock.protocol.words import Mode
 from paddock_operator.autoscale.policy import policy_for
 from paddock_operator.autoscale.sample import Decision, PoolSample
 from paddock_operator.model.parse import parse_manifest
 from paddock_operator.plan.planner import plan
 from paddock_operator.plan.settings import plan_settings
-from paddock_operator.plan.view import Phase, PoolView, RunnerView
+from paddock_operator.plan.view import (
+    BarrierReport,
+    DrainReason,
+    Intent,
+    Phase,
+    PoolView,
+    RunnerView,
+)
 
 _MANIFEST = """
 apiVersion: {api}
@@ -102,7 +111,8 @@ def _ticks() -> Callable[[], object]:
 
 
 def _views() -> list[tuple[str, PoolView, int]]:
-    """The same pool: as large as wanted, a tenth too small, a quarter too large, all old."""
+    """The same pool: as large as wanted, a tenth too small, a quarter too large, all old, and all
+    draining for want of calls when the calls come back."""
     from paddock_operator.model.manifest import API_VERSION
 
     manifest = parse_manifest(_MANIFEST.format(api=API_VERSION))
@@ -124,9 +134,14 @@ def _views() -> list[tuple[str, PoolView, int]]:
         return PoolView(runners=runners, queued=0, fresh=True, settings=settings)
 
     new, old = view("new"), view("old")
+    drain = Intent(1, Mode.DRAIN, DrainReason.SCALE_DOWN, NOW - 10.0, NOW + 3600.0)
+    leaving = tuple(
+        replace(r, intent=drain, report=BarrierReport(1, r.booked or 0)) for r in new.runners
+    )
     return [
         ("steady", new, RUNNERS),
         ("growing", new, RUNNERS * 11 // 10),
         ("shrinking", new, RUNNERS * 3 // 4),
         ("replacing", old, RUNNERS),
+        ("un-draining all", replace(new, runners=leaving), RUNNERS),
     ]

@@ -58,17 +58,17 @@ def free_port() -> int:
         return port
 
 
-def load_program() -> Path:
-    """The load generator, compiled when its source changed."""
-    source = HERE / "load.c"
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+def load_program(name: str) -> Path:
+    """A load generator, compiled when its source changed."""
+    source = HERE / f"{name}.c"
+    text = source.read_bytes() + (HERE / "measure.h").read_bytes()
     folder = Path(tempfile.gettempdir()) / f"paddock-bench-{os.getuid()}"
-    program = folder / f"load-{digest}"
+    program = folder / f"{name}-{hashlib.sha256(text).hexdigest()[:16]}"
     if program.exists():
         return program
     compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
     if compiler is None:
-        raise BenchError("no C compiler (cc, gcc or clang) for tests/bench/load.c: install one")
+        raise BenchError(f"no C compiler (cc, gcc or clang) for {source}: install one")
     folder.mkdir(mode=0o700, exist_ok=True)
     draft = folder / f"draft-{os.getpid()}"
     built = subprocess.run(
@@ -81,23 +81,27 @@ def load_program() -> Path:
 
 
 def _spawn(arguments: Sequence[str], core: int | None, **how: Any) -> "subprocess.Popen[str]":
-    process = subprocess.Popen(arguments, text=True, cwd=ROOT, **how)
+    """The process, on its core from the first: threads made before they are pinned would not be."""
+    usable = os.sched_getaffinity(0)
     if core is not None:
-        with contextlib.suppress(ProcessLookupError):
-            os.sched_setaffinity(process.pid, {core})
-    return process
+        os.sched_setaffinity(0, {core})
+    try:
+        return subprocess.Popen(arguments, text=True, cwd=ROOT, **how)
+    finally:
+        os.sched_setaffinity(0, usable)
 
 
 @dataclass(slots=True)
 class Server:
-    """A server process. `listening_ns` is when its port was first seen to accept, `serving_ns` when
-    it first answered; monotonic clock."""
+    """A server process, and the program that loads it. `listening_ns` is when its port was first
+    seen to accept, `serving_ns` when it first answered; monotonic clock."""
 
     process: "subprocess.Popen[str]"
     port: int
     keys: dict[str, str] = field(default_factory=dict)
     listening_ns: int = 0
     serving_ns: int = 0
+    load: str = "load"
 
     @property
     def pid(self) -> int:
@@ -151,13 +155,14 @@ def wait_serving(server: Server, *, within_s: float = 60.0) -> None:
     raise BenchError(f"nothing answers on port {server.port} after {within_s:g} s")
 
 
-def start_orchestrator(folder: Path, port: int | None = None) -> Server:
+def start_orchestrator(folder: Path, port: int | None = None, database_url: str = "") -> Server:
     """The orchestrator over the state in `folder`, as production runs it, its log in a file."""
     port = port or free_port()
     env = {**os.environ, "PADDOCK_CONTEXTS": str(folder / "contexts.json")}
     arguments = [
         sys.executable, "-c", _ORCHESTRATOR, "--port", str(port), "--state-dir", str(folder),
         "--starts-per-s", "1000000", "--starts-burst", "1000000",
+        *(["--database-url", database_url] if database_url else []),
     ]  # fmt: skip
     with (folder / "log").open("a") as log:
         server = Server(_spawn(arguments, CORES.server, env=env, stderr=log, stdout=log), port)
@@ -180,6 +185,23 @@ def start_bare(port: int | None = None) -> Server:
     return server
 
 
+def nats_server() -> str | None:
+    """Where `nats-server` is installed, if it is; Debian's place is not on every user's path."""
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"])
+    return shutil.which("nats-server", path=path)
+
+
+def start_nats(program: str) -> Server:
+    """A `nats-server` as it comes: nothing is stored, no log but of its start."""
+    port = free_port()
+    arguments = [program, "--addr", "127.0.0.1", "--port", str(port)]
+    server = Server(
+        _spawn(arguments, CORES.server, stderr=subprocess.DEVNULL), port, load="nats_load"
+    )
+    wait_serving(server)
+    return server
+
+
 @contextlib.contextmanager
 def state_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="paddock-bench-") as name:
@@ -187,10 +209,10 @@ def state_folder() -> Iterator[Path]:
 
 
 class Load:
-    """A load generator under way. `lines` it printed so far are JSON objects."""
+    """A load generator under way. What it prints are JSON objects, one on each line."""
 
     def __init__(self, server: Server, **options: object) -> None:
-        arguments = [str(load_program()), "--port", str(server.port)]
+        arguments = [str(load_program(server.load)), "--port", str(server.port)]
         arguments += ["--server-pid", str(server.pid)]
         if CORES.server is not None:
             arguments += ["--server-core", str(CORES.server)]

@@ -11,22 +11,13 @@
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/timerfd.h>
-#include <time.h>
-#include <unistd.h>
+#include "measure.h"
 
-typedef uint64_t u64;
 enum { HTTP, RUNNER, BRIDGE, TEXT };
 enum { DOWN, CONNECTING, UPGRADING, GREETING, UP };
 #define INBUF 16384
@@ -60,51 +51,19 @@ static int poll_fd, timer_fd;
 static conn_t **conns; static size_t n_conns, room_conns;
 static conn_t *idle; static conn_t **flush_list; static size_t n_flush, room_flush;
 static fifo_t actives, ends;
-static u64 begin_at, end_at, next_arrival, stop_at, finished_at;
+static u64 next_arrival, stop_at, finished_at;
 static u64 heartbeat_ns = 5000000000ull;
-static uint32_t *lat; static size_t n_lat, room_lat;
-static u64 issued, answered, in_window, outstanding, acked_events, cancels, lost, done_sessions;
-static u64 statuses[1000]; static u64 rng = 88172645463325252ull;
+static u64 outstanding, acked_events, cancels, lost, done_sessions; static u64 rng = 88172645463325252ull;
 static int up_count[4], all_count[4], running, finished, announced;
-static struct rusage use_a, use_b; static u64 cpu_a, cpu_b, core_a, core_b;
 static char request[4096]; static size_t request_len, key_at, body_at; static u64 run_id;
 static const char *FEATURES =
     "[\"events\",\"drain\",\"verbs\",\"queued\",\"resume\",\"controls\"]";
 
-static void die(const char *what) { fprintf(stderr, "load: %s: %s\n", what, strerror(errno)); exit(1); }
-static u64 now_ns(void) {
-    struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t);
-    return (u64)t.tv_sec * 1000000000ull + (u64)t.tv_nsec;
-}
 static u64 wall_ms(void) {
     struct timespec t; clock_gettime(CLOCK_REALTIME, &t);
     return (u64)t.tv_sec * 1000ull + (u64)t.tv_nsec / 1000000ull;
 }
 static u64 rnd(void) { rng ^= rng << 13; rng ^= rng >> 7; rng ^= rng << 17; return rng; }
-
-/* CPU time of a process in clock ticks, all of its threads, as the kernel accounts it. */
-static u64 process_ticks(int pid) {
-    char name[64], text[1024]; u64 user = 0, system = 0;
-    snprintf(name, sizeof name, "/proc/%d/stat", pid);
-    FILE *f = fopen(name, "r"); if (!f) return 0;
-    size_t n = fread(text, 1, sizeof text - 1, f); fclose(f); text[n] = 0;
-    char *p = strrchr(text, ')'); if (!p) return 0;
-    sscanf(p + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system);
-    return user + system;
-}
-/* Busy ticks of a core, whoever used it. */
-static u64 core_ticks(int core) {
-    char line[512], want[16]; u64 v[8] = {0}, busy = 0;
-    snprintf(want, sizeof want, "cpu%d ", core);
-    FILE *f = fopen("/proc/stat", "r"); if (!f || core < 0) { if (f) fclose(f); return 0; }
-    while (fgets(line, sizeof line, f))
-        if (!strncmp(line, want, strlen(want))) {
-            sscanf(line, "%*s %lu %lu %lu %lu %lu %lu %lu %lu", v, v+1, v+2, v+3, v+4, v+5, v+6, v+7);
-            busy = v[0] + v[1] + v[2] + v[5] + v[6];
-            break;
-        }
-    fclose(f); return busy;
-}
 
 static void later(fifo_t *q, u64 due, conn_t *runner, held_t *session) {
     if (!q->ring) { q->mask = (1u << 20) - 1; q->ring = calloc(q->mask + 1, sizeof *q->ring); }
@@ -283,13 +242,8 @@ static void frames(conn_t *c) {
 }
 
 static void answered_request(conn_t *c, int status, const char *body) {
-    u64 now = now_ns();
-    outstanding--; answered++; c->busy = 0; rest(c);
-    if (c->due >= begin_at && c->due < end_at && status == 200) {
-        if (n_lat == room_lat) lat = realloc(lat, (room_lat = room_lat * 2 + 65536) * sizeof *lat);
-        lat[n_lat++] = (uint32_t)((now - c->due) / 100);
-    }
-    if (now >= begin_at && now < end_at) { in_window += status == 200; statuses[status % 1000]++; }
+    outstanding--; c->busy = 0; rest(c);
+    count_answer(c->due, now_ns(), status);
     if (status == 200 && opt.texts && body) {
         char id[64], token[100], path[200];
         if (field(body, "\"sessionId\":\"", id, sizeof id) && field(body, "\"token\":\"", token, sizeof token)) {
@@ -402,34 +356,11 @@ static void slow_work(u64 now) {  /* every few milliseconds: dial, redial, heart
     }
 }
 
-static int by_value(const void *a, const void *b) {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b; return (x > y) - (x < y);
-}
-static double quantile(double q) {
-    if (!n_lat) return 0;
-    size_t i = (size_t)(q * (double)n_lat); return lat[i < n_lat ? i : n_lat - 1] / 10.0;
-}
-static double seconds_of(struct rusage *u) {
-    return (double)(u->ru_utime.tv_sec + u->ru_stime.tv_sec)
-         + (double)(u->ru_utime.tv_usec + u->ru_stime.tv_usec) / 1e6;
-}
-
-static void report(void) {
-    qsort(lat, n_lat, sizeof *lat, by_value);
-    double took = (double)(end_at - begin_at) / 1e9, tick = 1e6 / (double)sysconf(_SC_CLK_TCK);
-    double cpu = (double)(cpu_b - cpu_a) * tick, core = (double)(core_b - core_a) * tick;
-    printf("{\"result\":{\"starts\":%lu,\"seconds\":%.3f,\"rps\":%.1f,\"p50_us\":%.1f,\"p90_us\":%.1f,"
-           "\"p99_us\":%.1f,\"max_us\":%.1f,\"load_share\":%.3f,\"server_cpu_us\":%.0f,"
-           "\"cpu_us_per_start\":%.2f,\"foreign_share\":%.3f,\"issued\":%lu,\"answered\":%lu,"
-           "\"ended\":%lu,\"events_acked\":%lu,\"lost\":%lu,\"errors\":{",
-           in_window, took, (double)in_window / took, quantile(.5), quantile(.9), quantile(.99),
-           n_lat ? lat[n_lat - 1] / 10.0 : 0.0, (seconds_of(&use_b) - seconds_of(&use_a)) / took, cpu,
-           in_window ? cpu / (double)in_window : 0.0, opt.server_core < 0 ? 0.0 : (core - cpu) / took / 1e6,
-           issued, answered, done_sessions, acked_events, lost);
-    const char *comma = "";
-    for (int i = 0; i < 1000; i++)
-        if (statuses[i] && i != 200) { printf("%s\"%d\":%lu", comma, i, statuses[i]); comma = ","; }
-    printf("}}}\n"); fflush(stdout);
+static void report_all(void) {
+    char more[120];
+    snprintf(more, sizeof more, "\"ended\":%lu,\"events_acked\":%lu,\"lost\":%lu,",
+             done_sessions, acked_events, lost);
+    report(opt.server_core, more);
 }
 
 static void options(int argc, char **argv) {
@@ -489,12 +420,6 @@ static void begin(u64 now) {
     printf("{\"ready\":%d}\n", up_count[RUNNER]); fflush(stdout);
 }
 
-static void arm(u64 next, u64 now) {
-    if (next <= now) next = now + 1000;
-    struct itimerspec when = {.it_value = {(time_t)(next / 1000000000ull), (long)(next % 1000000000ull)}};
-    if (timerfd_settime(timer_fd, TFD_TIMER_ABSTIME, &when, NULL)) die("timerfd");
-}
-
 int main(int argc, char **argv) {
     options(argc, argv);
     run_id = wall_ms() * 1000003u + (u64)getpid(); rng ^= run_id; render();
@@ -520,13 +445,11 @@ int main(int argc, char **argv) {
         }
         if (running && !finished) {
             if (!measuring && now >= begin_at) {
-                measuring = 1; getrusage(RUSAGE_SELF, &use_a);
-                cpu_a = process_ticks(opt.server_pid); core_a = core_ticks(opt.server_core);
+                measuring = 1; window_opens(opt.server_pid, opt.server_core);
             }
             if (measuring && !stop_at && (now >= end_at || (opt.count && issued >= opt.count && !outstanding))) {
                 if (opt.count) end_at = now;
-                getrusage(RUSAGE_SELF, &use_b); stop_at = now;
-                cpu_b = process_ticks(opt.server_pid); core_b = core_ticks(opt.server_core);
+                stop_at = now; window_closes(opt.server_pid, opt.server_core);
             }
             if (!stop_at) {
                 if (opt.open_loop) {
@@ -537,7 +460,7 @@ int main(int argc, char **argv) {
             }
             int quiet = !outstanding && (!opt.hold || ends.head == ends.tail);
             if (stop_at && ((quiet && now > stop_at + 200000000ull) || now > stop_at + 10000000000ull)) {
-                finished = 1; finished_at = now; announced = 0; report();
+                finished = 1; finished_at = now; announced = 0; report_all();
                 if (!opt.stay) break;
             }
             if (begin_at > now && begin_at < next) next = begin_at;
@@ -545,7 +468,7 @@ int main(int argc, char **argv) {
         }
         flush_all();
         if (slow_at < next) next = slow_at;
-        if (next != armed) { arm(next, now); armed = next; }
+        if (next != armed) { arm(timer_fd, next, now); armed = next; }
         int n = epoll_wait(poll_fd, got, 512, -1);
         if (n < 0 && errno != EINTR) die("epoll_wait");
         for (int i = 0; i < n; i++) {

@@ -79,7 +79,7 @@ def _again(folder: Path, runners: int, each: int, *, bridges: bool) -> tuple[flo
         if said["cancels"]:
             wrong.append(f"{said['cancels']} sessions were cancelled")
         wrong += _ended(server)
-        if bridges and f'sockets{{kind="bridge"}} {float(total)}' not in server.get("/metrics"):
+        if bridges and f'sockets{{kind="bridge"}} {total}\n' not in server.get("/metrics"):
             wrong.append("not every bridge is open")
         return took, wrong
     finally:
@@ -112,7 +112,7 @@ def _ended(server: Server) -> list[str]:
     return [
         line
         for line in server.get("/metrics").splitlines()
-        if line.startswith(names) and not line.endswith(" 0.0")
+        if line.startswith(names) and not line.endswith(" 0")
     ]
 
 

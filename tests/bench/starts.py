@@ -5,50 +5,86 @@ own for idempotency, each session with its three events and its end: starts per 
 start of the server process (all threads, as the kernel accounts them) at 64 clients; latency with
 one client; latency at 1,000 starts a second offered on a clock. Reference: `bare.py`, under the
 same load, in turns with it; see there what it leaves out.
+
+Second reference, where it is installed: `nats-server`, request/reply over as many subscribers in
+one queue group with frames of the size of ours. No HTTP, no WebSocket, no choice of a runner with a
+free slot, no events: how far a compiled message broker with its own protocol gets over the same
+hops. Without targets.
 """
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.harness import LOAD_LIMIT, Server, run_load, start_bare, start_orchestrator, state_folder
+from bench.harness import (
+    LOAD_LIMIT,
+    Server,
+    nats_server,
+    run_load,
+    start_bare,
+    start_nats,
+    start_orchestrator,
+    state_folder,
+)
 from bench.rows import Row, compare, median
 
+RUNNERS = (100, 1000)
 HOLD_MS, ACTIVE_MS = 200, 5
-_CASES: dict[str, dict[str, object]] = {
+CASES: dict[str, dict[str, object]] = {
     "64 clients": {"clients": 64},
     "one client": {"clients": 1},
     "1,000/s offered": {"clients": 256, "rate": 1000},
 }
+_CPU = ("cpu_us_per_start", "CPU per start", "us")
+_RATE = ("rps", "starts/s", "/s")
+_P50, _P99 = ("p50_us", "p50", "us"), ("p99_us", "p99", "us")
+_FIGURES = {
+    "64 clients": (_CPU, _RATE),
+    "one client": (_P50, _P99),
+    "1,000/s offered": (_P50, _P99),
+}
+_TARGETS: Mapping[tuple[str, str], dict[str, Any]] = {
+    ("64 clients", "cpu_us_per_start"): {"at_most": 2.2},
+    ("64 clients", "rps"): {"at_least": 0.45, "note": "stretch 0.6x"},
+    ("one client", "p50_us"): {"at_most": 1.5},
+    ("one client", "p99_us"): {"at_most": 3.0},
+    ("1,000/s offered", "p99_us"): {"at_most": 3.0},
+}
 _Pair = tuple[dict[str, Any], dict[str, Any]]
+"""A run of ours, and the one of a reference that followed it."""
+Pairs = dict[tuple[int, str], list[_Pair]]
 
 
 def bench(*, quick: bool) -> list[Row]:
     """The rows of this benchmark."""
     rounds, seconds = (1, 1.0) if quick else (5, 2.0)
-    pairs: dict[tuple[int, str], list[_Pair]] = {}
+    to_bare: Pairs = {}
+    to_nats: Pairs = {}
+    program = nats_server()
     with state_folder() as folder:
         servers: list[Server] = []
         try:
             servers += [start_orchestrator(folder), start_bare()]
+            servers += [start_nats(program)] if program else []
             for _ in range(rounds):
-                for runners in (100, 1000):
-                    for case, options in _CASES.items():
-                        pair = [_run(s, runners, seconds, options) for s in servers]
-                        pairs.setdefault((runners, case), []).append((pair[0], pair[1]))
+                for runners in RUNNERS:
+                    for case, options in CASES.items():
+                        ours, bare = [measured(s, runners, seconds, options) for s in servers[:2]]
+                        to_bare.setdefault((runners, case), []).append((ours, bare))
+                        for server in servers[2:]:
+                            nats = _run_nats(server, runners, seconds, options)
+                            to_nats.setdefault((runners, case), []).append((ours, nats))
         finally:
             for server in servers:
                 server.end()
-    rows = []
-    for runners in (100, 1000):
-        rows += _saturated(runners, pairs[runners, "64 clients"])
-        for case, p50, p99 in (("one client", 1.5, 3.0), ("1,000/s offered", None, 3.0)):
-            rows += _latency(f"{runners} runners, {case}", pairs[runners, case], p50, p99)
-    print("nats-server request/reply is not measured here: bare.py is the one reference")
-    return rows
+    if program is None:
+        print("nats-server request/reply is not measured: there is no nats-server on the PATH")
+        return rows_of(to_bare, _TARGETS)
+    return rows_of(to_bare, _TARGETS) + rows_of(to_nats, {}, "to nats-server request/reply")
 
 
-def _run(
+def measured(
     server: Server, runners: int, seconds: float, options: dict[str, object]
 ) -> dict[str, Any]:
     _wait_quiet()
@@ -58,37 +94,34 @@ def _run(
     )  # fmt: skip
 
 
-def _saturated(runners: int, pairs: list[_Pair]) -> list[Row]:
-    name = f"{runners} runners, 64 clients"
-    note = _note(pairs)
-    counted = _counted(pairs)
-    cpu = [[run["cpu_us_per_start"] for run in pair] for pair in counted]
-    rps = [[run["rps"] for run in pair] for pair in counted]
-    goal = compare(
-        f"{name}: starts/s", "/s", *_columns(rps), at_least=0.45, note=f"stretch 0.6x{note}"
-    )
-    used = compare(f"{name}: CPU per start", "us", *_columns(cpu), at_most=2.2, note=note)
-    return [used, goal]
+def _run_nats(
+    server: Server, runners: int, seconds: float, options: dict[str, object]
+) -> dict[str, Any]:
+    _wait_quiet()
+    return run_load(server, runners=runners, seconds=seconds, **options)
 
 
-def _latency(name: str, pairs: list[_Pair], p50: float | None, p99: float) -> list[Row]:
+def rows_of(
+    pairs: Pairs, targets: Mapping[tuple[str, str], dict[str, Any]], reference: str = ""
+) -> list[Row]:
+    """The figures of every case beside those of the reference, with their targets if it has any."""
     rows = []
-    for quantile, at_most in (("p50_us", p50), ("p99_us", p99)):
-        values = [[run[quantile] for run in pair] for pair in _counted(pairs)]
-        figure = f"{name}: {quantile[:3]}"
-        rows.append(compare(figure, "us", *_columns(values), at_most=at_most, note=_note(pairs)))
+    for (runners, case), runs in pairs.items():
+        for field, name, unit in _FIGURES[case]:
+            target = {"note": "", **targets.get((case, field), {})}
+            target["note"] = "; ".join(filter(None, (target["note"], *_doubts(runs))))
+            figure = " ".join(filter(None, (f"{runners} runners, {case}: {name}", reference)))
+            counted = _counted(runs)
+            ours, its = [run[0][field] for run in counted], [run[1][field] for run in counted]
+            rows.append(compare(figure, unit, ours, its, **target))
     return rows
-
-
-def _columns(pairs: list[list[float]]) -> tuple[list[float], list[float]]:
-    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
 
 def _counted(pairs: list[_Pair]) -> list[_Pair]:
     return [pair for pair in pairs if all(run["load_share"] < LOAD_LIMIT for run in pair)]
 
 
-def _note(pairs: list[_Pair]) -> str:
+def _doubts(pairs: list[_Pair]) -> list[str]:
     """What makes a row doubtful: failed starts, a busy generator, others on the server's core."""
     notes = []
     failed = sum(sum(run["errors"].values()) for pair in pairs for run in pair)
@@ -100,7 +133,7 @@ def _note(pairs: list[_Pair]) -> str:
     foreign = median([run["foreign_share"] for pair in pairs for run in pair])
     if foreign > 0.15:
         notes.append(f"others used {foreign:.0%} of the core")
-    return "; ".join(["", *notes]) if notes else ""
+    return notes
 
 
 def _wait_quiet(limit_s: float = 3.0) -> None:
