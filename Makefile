@@ -11,10 +11,12 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 TESTS ?= tests
 LOCKED := .venv/.locked
 
-.PHONY: help demo test check format bench lock build clean
+TESTBED := PYTHONPATH=tests $(BIN)/python -m testbed
+
+.PHONY: help demo demo-cluster test check format bench deploy lock build clean cluster cluster-down cluster-tools doctor
 
 help: ## This list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 $(LOCKED): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Paddock needs Python 3.11, 3.12 or 3.13; none was found. Name one: make PYTHON=/path/to/python3"; exit 1; }
@@ -27,8 +29,11 @@ $(LOCKED): requirements.lock pyproject.toml
 demo: $(LOCKED) ## Watch a pool take calls, grow, shrink, lose a runner and roll out. KEEP=1 stays up
 	@$(BIN)/python examples/demo $(if $(KEEP),--keep)
 
-test: $(LOCKED) ## Every test. TESTS=tests/unit for a part
-	@$(BIN)/python -m pytest -q $(TESTS)
+demo-cluster: $(LOCKED) ## The same on a throw-away Kubernetes, with evictions and a killed operator
+	@PYTHONPATH=tests $(BIN)/python examples/demo --cluster
+
+test: $(LOCKED) ## Every test, in two processes. TESTS=tests/unit for a part
+	@$(BIN)/python -m pytest -q --prepare-tiers -n 2 --dist worksteal $(TESTS)
 
 check: $(LOCKED) ## ruff, format, mypy strict, import contracts
 	@$(BIN)/ruff check .
@@ -42,6 +47,24 @@ format: $(LOCKED) ## Format, and mend what can be mended by machine
 
 bench: $(LOCKED) ## Benchmarks, each against a reference of the same run; JSON in out/
 	@$(BIN)/python tests/bench/run.py $(BENCH)
+
+bench-cluster: $(LOCKED) ## Benchmarks of the operator before a real API server; JSON in out/
+	@$(BIN)/python tests/bench/run.py --cluster $(BENCH)
+
+cluster: $(LOCKED) ## A throw-away Kubernetes. TIER=api, fakenode or realnode; else the highest possible
+	@$(TESTBED) up $(if $(TIER),--tier $(TIER))
+
+cluster-down: $(LOCKED) ## Remove every trace of it, also after a crash
+	@$(TESTBED) down
+
+cluster-tools: $(LOCKED) ## Install and build what the clusters of the tests need: 20 min, once
+	@$(TESTBED) build $(if $(TIER),--tier $(TIER))
+
+doctor: $(LOCKED) ## Which clusters this machine can have, and what is missing
+	@$(TESTBED) doctor
+
+deploy: $(LOCKED) ## Render the chart into deploy/paddock.yaml, for kubectl
+	@PYTHONPATH=tests $(BIN)/python -m chart.deploy
 
 lock: ## Resolve the dependencies again, with hashes and no index address
 	@$(BIN)/python -m pip install --quiet uv

@@ -16,7 +16,7 @@ LONGEST = 600
 
 
 def python_files() -> list[Path]:
-    roots = (*FOLDERS, "tests", "examples")
+    roots = (*FOLDERS, "observability", "tests", "examples")
     return sorted(path for root in roots for path in (ROOT / root).rglob("*.py"))
 
 
