@@ -5,6 +5,7 @@ import base64
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -50,6 +51,14 @@ class OperatorProcess(Process):
         """The log's lines of this event."""
         lines = [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
         return [line for line in lines if line.get("event") == event]
+
+    async def counted(self, series: str) -> float:
+        """What its page of metrics says of this, all labels together."""
+        async with httpx.AsyncClient(trust_env=False) as http:
+            text = (await http.get(f"{self.probes}/metrics")).text
+        found = [line for line in text.splitlines() if re.match(rf"{series}[ {{]", line)]
+        assert found, text
+        return sum(float(line.rsplit(" ", 1)[1]) for line in found)
 
 
 class Call:

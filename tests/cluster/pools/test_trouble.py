@@ -3,7 +3,6 @@
 import copy
 from pathlib import Path
 
-import httpx
 import pytest
 
 from fakes.operated import POOL, Operated, OperatorProcess
@@ -14,6 +13,8 @@ from paddock_operator.backends.kubernetes.errors import Forbidden, QuotaExceeded
 from testbed.cluster import Cluster
 
 pytestmark = [pytest.mark.api, pytest.mark.timeout(120)]
+
+REQUESTS = "paddock_operator_apiserver_requests_total"
 
 
 async def test_a_wrong_key_is_told_of_the_connection_and_its_pools(world: Operated) -> None:
@@ -35,11 +36,11 @@ async def test_a_secret_that_is_not_there_is_named(world: Operated) -> None:
     await world.apply()
     said = await world.condition("OrchestratorReachable", "False", "Unauthorized")
     assert "'keys'" in said["message"]
-    before = await requests(world)
+    before = await world.operator.counted(REQUESTS)
     await world.connection_condition("False", "MissingSecret")
     await world.secret(world.server.keys["private"])
     await world.settled(1, within_s=60)
-    assert await requests(world) - before < 400
+    assert await world.operator.counted(REQUESTS) - before < 400
 
 
 async def test_a_refused_template_leaves_the_pool_alone_until_it_is_mended(
@@ -70,10 +71,10 @@ async def test_a_quota_is_told_and_waited_for_without_haste(world: Operated) -> 
     said = await world.condition("Degraded", "True", "QuotaExceeded")
     assert "few" in said["message"]
     await world.condition("ScalingLimited", "True", "QuotaExceeded")
-    before = await requests(world)
+    before = await world.operator.counted(REQUESTS)
     await world.put("v1", "ResourceQuota", path, "few", spec={"hard": {"pods": "2"}})
     await world.settled(1, within_s=60)
-    assert await requests(world) - before < 400
+    assert await world.operator.counted(REQUESTS) - before < 400
     await world.condition("Degraded", "False")
 
 
@@ -153,18 +154,6 @@ async def test_a_permission_that_is_taken_away_is_named_and_nothing_is_born_unpr
     await grant(world.client, world.namespace, GRANTED)
     await world.settled(1, within_s=60)
     await world.condition("Degraded", "False")
-
-
-async def requests(world: Operated) -> int:
-    """To the API server, of the operator, until now."""
-    async with httpx.AsyncClient(trust_env=False) as http:
-        text = (await http.get(f"{world.operator.probes}/metrics")).text
-    lines = [
-        line for line in text.splitlines()
-        if line.startswith("paddock_operator_apiserver_requests_total{")
-    ]  # fmt: skip
-    assert lines, text
-    return sum(int(float(line.rsplit(" ", 1)[1])) for line in lines)
 
 
 async def _in_force(world: Operated) -> None:
