@@ -25,7 +25,7 @@ This page is generated. Change the declarations, then run
 | `paddock orchestrator` | `/metrics` of its port |
 | a runner | `/metrics` of `PADDOCK_METRICS_PORT`, when that is set |
 
-No key is asked for. The format is Prometheus' text format, or OpenMetrics where a scraper asks for it.
+No key is asked for. The format is Prometheus' text format.
 Every label has a closed set of values, but for the names of namespaces, pools, organizations and
 agents. Counters begin at 0 with their process, with every value of their labels that is not an HTTP
 status, and but for drains.

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 LIMIT_S: Final = 4.0
 """Until a scrape is answered."""
-_OPEN_METRICS: Final = "application/openmetrics-text"
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+"""Of a page: Prometheus' text format."""
 
 Words = str | tuple[str, ...]
 """What a label says: its closed set of values, or what they mean; "" for a name."""
@@ -134,37 +135,24 @@ class Scrapes:
 
     def __init__(self, take: Callable[[], Page]) -> None:
         self._take = take
-        self._turn = asyncio.Lock()
-        self._writing: dict[str, asyncio.Task[tuple[bytes, str]]] = {}
+        self._writing: asyncio.Task[bytes] | None = None
 
-    async def answer(self, accept: str) -> tuple[bytes, str]:
-        """A page and its content type: OpenMetrics for whom `accept` says that it is taken, else
-        the text format.
+    async def answer(self) -> bytes:
+        """A page, of `CONTENT_TYPE`. Who asks while one is written gets that one.
 
-        Who asks for the same while a page is written gets that page. TimeoutError after
-        `LIMIT_S`.
+        TimeoutError after `LIMIT_S`.
         """
-        wish = _wish(accept)
-        writing = self._writing.get(wish)
-        if writing is None:
-            writing = self._writing[wish] = asyncio.create_task(self._write(wish))
-            writing.add_done_callback(lambda _: self._writing.pop(wish))
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write())
         async with asyncio.timeout(LIMIT_S):
-            return await asyncio.shield(writing)
+            return await asyncio.shield(self._writing)
 
-    async def _write(self, wish: str) -> tuple[bytes, str]:
-        async with self._turn:
-            return await asyncio.to_thread(written, self._take(), wish)
-
-
-def written(page: Page, accept: str) -> tuple[bytes, str]:
-    """The page's text and its content type."""
-    from prometheus_client.exposition import choose_encoder
-
-    encode, content_type = choose_encoder(_wish(accept))
-    return encode(page), content_type
+    async def _write(self) -> bytes:
+        return await asyncio.to_thread(written, self._take())
 
 
-def _wish(accept: str) -> str:
-    """One of two. What a peer says is not given to the library, which repeats some of it."""
-    return f"{_OPEN_METRICS}; version=1.0.0" if _OPEN_METRICS in accept else ""
+def written(page: Page) -> bytes:
+    """The page's text."""
+    from prometheus_client import generate_latest
+
+    return generate_latest(page)

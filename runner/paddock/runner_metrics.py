@@ -10,7 +10,7 @@ from typing import Final
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
-from paddock.exposition import Declarations, Histogram, Page, Scrapes
+from paddock.exposition import CONTENT_TYPE, Declarations, Histogram, Page, Scrapes
 from paddock.protocol.words import EndReason
 from paddock.stats import RunnerStats
 
@@ -91,13 +91,12 @@ async def show_metrics(port: int, take: Callable[[], Page]) -> None:
         if request.path.partition("?")[0] != "/metrics":
             return connection.respond(HTTPStatus.NOT_FOUND, "Not Found\n")
         try:
-            accept = ", ".join(request.headers.get_all("Accept"))
-            page, content_type = await scrapes.answer(accept)
+            page = await scrapes.answer()
         except TimeoutError:
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "Service Unavailable\n")
         shown = connection.respond(HTTPStatus.OK, page.decode())
         del shown.headers["Content-Type"]
-        shown.headers["Content-Type"] = content_type
+        shown.headers["Content-Type"] = CONTENT_TYPE
         return shown
 
     quiet = log.getChild("http")

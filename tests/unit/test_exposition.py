@@ -1,4 +1,4 @@
-"""What is taken is what a scraper reads, in each format, and no scrape holds up the loop."""
+"""What is taken is what a scraper reads, and no scrape holds up the loop."""
 
 import asyncio
 import threading
@@ -6,53 +6,46 @@ from collections.abc import Iterator
 
 import pytest
 from prometheus_client import Metric as Family
-from prometheus_client.openmetrics import parser as openmetrics
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.parser import text_string_to_metric_families
 
 from fakes.waiting import eventually
 from paddock import exposition
-from paddock.exposition import Declarations, Histogram, Metric, Page, Scrapes, written
+from paddock.exposition import CONTENT_TYPE, Declarations, Histogram, Metric, Page, Scrapes, written
 
 DECLARED = Declarations()
 HEAT = DECLARED.gauge("heat_celsius", "How warm it is.\nA \\ in it.", room="its name")
 STEPS = DECLARED.counter("steps_total", "Steps.")
 WAIT = DECLARED.histogram("wait_seconds", "Waits.", (0.5, 1, 10), room="its name")
 
-OPEN = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3"
+
+def families(page: Page) -> list[Family]:
+    return list(text_string_to_metric_families(written(page).decode()))
 
 
-def families(page: Page, accept: str = "") -> list[Family]:
-    text, content_type = written(page, accept)
-    if content_type.startswith("application/openmetrics-text"):
-        return list(openmetrics.text_string_to_metric_families(text.decode()))
-    return list(text_string_to_metric_families(text.decode()))
-
-
-def read(page: Page, accept: str = "") -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+def read(page: Page) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
-        for family in families(page, accept)
+        for family in families(page)
         for sample in family.samples
     }
 
 
-@pytest.mark.parametrize("accept", ["", OPEN])
 @pytest.mark.parametrize("room", ["hall", "", 'the "red" one', "back\\slash", "two\nlines", "café"])
 @pytest.mark.parametrize("value", [0, 3, 0.25, -1.5, 1e-9, 12345678901234.5, float("inf")])
-def test_what_is_put_is_what_is_read(room: str, value: float, accept: str) -> None:
+def test_what_is_put_is_what_is_read(room: str, value: float) -> None:
     page = Page(DECLARED)
     page.put(HEAT, value, room)
-    assert read(page, accept) == {("heat_celsius", frozenset({("room", room)})): value}
+    assert read(page) == {("heat_celsius", frozenset({("room", room)})): value}
 
 
-@pytest.mark.parametrize("accept", ["", OPEN])
-def test_a_histogram_is_cumulative_and_a_value_on_a_bound_is_below_it(accept: str) -> None:
+def test_a_histogram_is_cumulative_and_a_value_on_a_bound_is_below_it() -> None:
     histogram, page = Histogram(WAIT.bounds), Page(DECLARED)
     for seconds in (0.5, 0.7, 99.0):
         histogram.observe(seconds)
     page.put_histogram(WAIT, histogram, "hall")
     histogram.observe(0.1)
-    found = read(page, accept)
+    found = read(page)
     room = ("room", "hall")
     buckets = {
         le: found["wait_seconds_bucket", frozenset({room, ("le", le)})]
@@ -63,16 +56,15 @@ def test_a_histogram_is_cumulative_and_a_value_on_a_bound_is_below_it(accept: st
     assert found["wait_seconds_sum", frozenset({room})] == pytest.approx(100.2)
 
 
-@pytest.mark.parametrize("accept", ["", OPEN])
-def test_every_metric_has_its_head_with_and_without_samples(accept: str) -> None:
+def test_every_metric_has_its_head_with_and_without_samples() -> None:
     page = Page(DECLARED)
     page.put(STEPS, 1)
-    assert [(f.name, f.type, f.documentation) for f in families(page, accept)] == [
+    assert [(f.name, f.type, f.documentation) for f in families(page)] == [
         ("heat_celsius", "gauge", "How warm it is.\nA \\ in it."),
         ("steps", "counter", "Steps."),
         ("wait_seconds", "histogram", "Waits."),
     ]
-    assert ("steps_total", frozenset()) in read(page, accept)
+    assert ("steps_total", frozenset()) in read(page)
 
 
 def test_what_is_not_declared_or_has_other_labels_is_refused() -> None:
@@ -85,18 +77,8 @@ def test_what_is_not_declared_or_has_other_labels_is_refused() -> None:
         page.put_histogram(WAIT, Histogram(WAIT.bounds))
 
 
-@pytest.mark.parametrize(
-    "accept", ["", "*/*", "text/html", "text/plain; version=latest", "é", "a" * 4000]
-)
-def test_a_wish_that_cannot_be_met_gets_the_text_format(accept: str) -> None:
-    assert written(Page(DECLARED), accept)[1] == "text/plain; version=0.0.4; charset=utf-8"
-
-
-@pytest.mark.parametrize("version", ["", "1.x", "9.9.9", "1.0.0\r\n Set-Cookie: a=b"])
-def test_whatever_version_is_asked_for_the_one_that_is_known_is_told(version: str) -> None:
-    told = written(Page(DECLARED), f"application/openmetrics-text; version={version}")[1]
-    assert told.startswith("application/openmetrics-text; version=1.0.0; charset=utf-8")
-    assert "Cookie" not in told
+def test_a_page_is_of_the_type_that_the_library_writes() -> None:
+    assert CONTENT_TYPE == CONTENT_TYPE_PLAIN_0_0_4
 
 
 class Held(Page):
@@ -133,17 +115,16 @@ async def test_scrapes_share_a_page_and_no_two_pages_are_written_at_once(
         return page
 
     scrapes = Scrapes(take)
-    asked = [asyncio.create_task(scrapes.answer(accept)) for accept in ("", "", OPEN, OPEN, "")]
+    asked = [asyncio.create_task(scrapes.answer()) for _ in range(50)]
     await eventually(lambda: held.writers, what="a writer")
     assert held.writers[0] is not threading.current_thread(), "the loop goes on"
     assert taken == [threading.current_thread()], "the state is read on the loop"
     held.may.set()
     answers = await asyncio.gather(*asked)
 
-    assert (len(taken), held.most) == (2, 1)
-    assert [b"steps_total 1.0" in text for text, _ in answers] == [True, True, False, False, True]
-    assert answers[2][0].endswith(b"# EOF\n")
-    assert b"steps_total 3.0" in (await scrapes.answer(""))[0], "nothing is kept"
+    assert (len(taken), held.most) == (1, 1)
+    assert all(b"steps_total 1.0" in text for text in answers)
+    assert b"steps_total 2.0" in await scrapes.answer(), "nothing is kept"
 
 
 async def test_a_scrape_that_takes_too_long_is_given_up_and_its_page_still_is_the_only_one(
@@ -151,30 +132,15 @@ async def test_a_scrape_that_takes_too_long_is_given_up_and_its_page_still_is_th
 ) -> None:
     monkeypatch.setattr(exposition, "LIMIT_S", 0.02)
     scrapes = Scrapes(lambda: held(DECLARED))
-    for accept in ("", OPEN):
+    for _ in range(2):
         with pytest.raises(TimeoutError):
-            await scrapes.answer(accept)
+            await scrapes.answer()
     await eventually(lambda: held.writers, what="a writer")
     monkeypatch.undo()
-    left = asyncio.create_task(scrapes.answer(""))
+    left = asyncio.create_task(scrapes.answer())
     held.may.set()
     await left
     assert held.most == 1
-
-
-async def test_wishes_do_not_pile_up(held: type[Held]) -> None:
-    taken = []
-
-    def take() -> Page:
-        taken.append(1)
-        return held(DECLARED)
-
-    scrapes = Scrapes(take)
-    asked = [asyncio.create_task(scrapes.answer(f"text/{n}")) for n in range(50)]
-    await eventually(lambda: held.writers, what="a writer")
-    held.may.set()
-    await asyncio.gather(*asked)
-    assert len(taken) == 1
 
 
 async def test_a_page_that_cannot_be_taken_fails_its_own_scrape_only() -> None:
@@ -187,5 +153,5 @@ async def test_a_page_that_cannot_be_taken_fails_its_own_scrape_only() -> None:
 
     scrapes = Scrapes(take)
     with pytest.raises(ValueError, match="a figure is missing"):
-        await scrapes.answer("")
-    assert await scrapes.answer("")
+        await scrapes.answer()
+    assert await scrapes.answer()

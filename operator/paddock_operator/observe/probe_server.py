@@ -2,15 +2,13 @@
 
 import asyncio
 import contextlib
-import io
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.client import HTTPException, parse_headers
 from typing import Final
 
-from paddock.exposition import Page, Scrapes
+from paddock.exposition import CONTENT_TYPE, Page, Scrapes
 from paddock_operator.observe.health import Health
 
 log = logging.getLogger("paddock.probes")
@@ -31,14 +29,13 @@ class Answer:
     content_type: str = "text/plain; charset=utf-8"
 
 
-Shown = Callable[[str], Awaitable[Answer]]
-"""A page, given what the request accepts."""
+Shown = Callable[[], Awaitable[Answer]]
 
 
 def health_page(judge: Callable[[], Health]) -> Shown:
     """The page of a probe: 200, or 503 with what is wrong."""
 
-    async def page(_: str) -> Answer:
+    async def page() -> Answer:
         health = judge()
         status = HTTPStatus.OK if health.ok else HTTPStatus.SERVICE_UNAVAILABLE
         return Answer(status, health.text.encode())
@@ -50,9 +47,9 @@ def metrics_page(take: Callable[[], Page]) -> Shown:
     """The page of a scraper."""
     scrapes = Scrapes(take)
 
-    async def page(accept: str) -> Answer:
+    async def page() -> Answer:
         try:
-            return Answer(HTTPStatus.OK, *await scrapes.answer(accept))
+            return Answer(HTTPStatus.OK, await scrapes.answer(), CONTENT_TYPE)
         except TimeoutError:
             return _plain(HTTPStatus.SERVICE_UNAVAILABLE)
 
@@ -101,14 +98,9 @@ class ProbeServer:
             head = await reader.readuntil(b"\r\n\r\n")
         except asyncio.LimitOverrunError:
             return _plain(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE), True
-        first, _, rest = head.partition(b"\r\n")
-        words = first.split(b" ")
+        words = head.partition(b"\r\n")[0].split(b" ")
         if len(words) != 3 or not words[2].startswith(b"HTTP/1."):
             return _plain(HTTPStatus.BAD_REQUEST), True
-        try:
-            accept = ", ".join(parse_headers(io.BytesIO(rest)).get_all("Accept", []))
-        except HTTPException:
-            return _plain(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE), True
         if words[0] not in (b"GET", b"HEAD"):
             return _plain(HTTPStatus.METHOD_NOT_ALLOWED), True
         path = words[1].split(b"?", 1)[0].decode("ascii", "replace")
@@ -117,7 +109,7 @@ class ProbeServer:
         if page is None:
             return _plain(HTTPStatus.NOT_FOUND), wanted
         try:
-            return await page(accept), wanted
+            return await page(), wanted
         except Exception:
             log.exception("page_failed", extra={"path": path})
             return _plain(HTTPStatus.INTERNAL_SERVER_ERROR), wanted

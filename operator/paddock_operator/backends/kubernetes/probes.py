@@ -58,7 +58,7 @@ def probe_pages(
         operator.measure(metrics)
         return metrics.take()
 
-    async def explained(_: str) -> Answer:
+    async def explained() -> Answer:
         body = json.dumps(operator.explanations(), indent=1).encode()
         return Answer(HTTPStatus.OK, body, "application/json")
 
