@@ -97,6 +97,17 @@ class Postgres:
             self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def encrypt(self, certificate: Path, key: Path) -> None:
+        """From its next start on, it speaks TLS to who asks for it."""
+        for path, mode in ((certificate, 0o644), (key, 0o600)):
+            copied = Path(shutil.copy(path, self._data))
+            copied.chmod(mode)
+            if os.getuid() == 0:
+                shutil.chown(copied, _OWNER)
+        self._configure(
+            f"ssl = on\nssl_cert_file = '{certificate.name}'\nssl_key_file = '{key.name}'\n"
+        )
+
     def create(self) -> str:
         """A new, empty database; its URL."""
         self._databases += 1
@@ -156,11 +167,14 @@ class Postgres:
         if made.returncode != 0:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise RuntimeError(f"initdb: {made.stderr}")
+        self._configure(
+            f"listen_addresses = '127.0.0.1, 127.0.0.2'\nport = {self.port}\n"
+            f"unix_socket_directories = '{self.folder}'\n"
+        )
+
+    def _configure(self, lines: str) -> None:
         with (self._data / "postgresql.conf").open("a") as configuration:
-            configuration.write(
-                f"listen_addresses = '127.0.0.1'\nport = {self.port}\n"
-                f"unix_socket_directories = '{self.folder}'\n"
-            )
+            configuration.write(lines)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """What only PostgreSQL has: a server that goes away, and others who want the same database."""
 
 import asyncio
+from pathlib import Path
 from typing import cast
 
 import psutil
@@ -23,6 +24,7 @@ from paddock_orchestrator.store.postgres.address import read_address
 from paddock_orchestrator.store.postgres.connecting import connect
 from paddock_orchestrator.store.schema import metadata
 from paddock_orchestrator.store.store import Store
+from testbed.pki import make_certificates
 from testbed.postgres import PASSWORD, Postgres
 
 pytestmark = pytest.mark.postgres
@@ -122,6 +124,35 @@ async def test_what_waiting_does_not_mend_is_said_at_once_and_without_the_passwo
     assert "\n" not in str(told.value)
     for secret in (PASSWORD, "wr0ng", "staple"):
         assert secret not in str(told.value)
+
+
+async def test_a_server_is_trusted_for_the_authority_and_the_name_of_its_certificate(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    ours, other = tmp_path / "ours", tmp_path / "other"
+    make_certificates(ours, apiserver_addresses=["127.0.0.1"])
+    make_certificates(other, apiserver_addresses=["127.0.0.1"])
+    url = postgres.create()
+    postgres.stop()
+    postgres.encrypt(ours / "apiserver.crt", ours / "apiserver.key")
+    postgres.start()
+
+    store = await Store.open(f"{url}?sslmode=verify-full&sslrootcert={ours / 'ca.crt'}")
+    encrypted = (
+        "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)"
+        f" WHERE datname = '{database_of(url)}'"
+    )
+    assert postgres.run(encrypted, database="postgres") == [(True,)]
+    await put(store, session("s1"))
+    await store.close()
+
+    wrong = [
+        (url, other, "certificate verify failed"),
+        (url.replace("127.0.0.1", "127.0.0.2"), ours, 'does not match host name "127.0.0.2"'),
+    ]
+    for address, authority, what in wrong:
+        with pytest.raises(StoreMisconfigured, match=f"{what}.*correct sslmode and sslrootcert"):
+            await Store.open(f"{address}?sslmode=verify-full&sslrootcert={authority / 'ca.crt'}")
 
 
 async def test_a_server_that_is_not_there_is_waited_for_and_named(postgres: Postgres) -> None:
