@@ -18,6 +18,7 @@ import click
 import httpx
 
 from paddock import logs as log_output
+from paddock.pages import serve_pages
 from paddock_operator.backends.kubernetes import dry_run as plans
 from paddock_operator.backends.kubernetes.access import access
 from paddock_operator.backends.kubernetes.client import KubeClient
@@ -30,7 +31,6 @@ from paddock_operator.backends.kubernetes.probes import LoopWatch, probe_pages
 from paddock_operator.backends.kubernetes.shell import WatchEnded, watcher
 from paddock_operator.backends.kubernetes.words import LEASE
 from paddock_operator.observe.metrics import Metrics
-from paddock_operator.observe.probe_server import ProbeServer
 
 log = logging.getLogger("paddock.operator")
 
@@ -199,20 +199,18 @@ async def _operate(options: Options, take_signals: Callable[[], None]) -> None:
         identity = f"{socket.gethostname()}.{os.getpid()}"
         leadership = Leadership(lease_client, options.lease_namespace, LEASE, identity)
         loop = LoopWatch()
-        server = ProbeServer(probe_pages(operator, leadership, metrics, loop))
-        port = await server.start(options.probe_host, options.probe_port)
-        log.info("standing_by", extra={"namespace": options.namespace or "all", "probes": port})
-        try:
-            async with asyncio.TaskGroup() as group:
-                watching = group.create_task(loop.run(metrics))
-                async with leadership:
-                    watch = watcher(way, namespace=options.namespace, take_signals=take_signals)
-                    await operator.run(watch)
-                watching.cancel()
-        except BaseExceptionGroup as several:
-            raise _first(several) from None
-        finally:
-            await server.close()
+        pages = probe_pages(operator, leadership, metrics, loop)
+        async with serve_pages(pages, options.probe_host, options.probe_port) as port:
+            log.info("standing_by", extra={"namespace": options.namespace or "all", "probes": port})
+            try:
+                async with asyncio.TaskGroup() as group:
+                    watching = group.create_task(loop.run(metrics))
+                    async with leadership:
+                        watch = watcher(way, namespace=options.namespace, take_signals=take_signals)
+                        await operator.run(watch)
+                    watching.cancel()
+            except BaseExceptionGroup as several:
+                raise _first(several) from None
 
 
 def _first(several: BaseExceptionGroup[BaseException]) -> BaseException:

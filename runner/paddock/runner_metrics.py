@@ -4,13 +4,10 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
-from http import HTTPStatus
 from typing import Final
 
-from websockets.asyncio.server import ServerConnection, serve
-from websockets.http11 import Request, Response
-
-from paddock.exposition import CONTENT_TYPE, Declarations, Histogram, Page, Scrapes
+from paddock.exposition import Declarations, Histogram, Page
+from paddock.pages import metrics_page, serve_pages
 from paddock.protocol.words import EndReason
 from paddock.stats import RunnerStats
 
@@ -85,32 +82,9 @@ async def show_metrics(port: int, take: Callable[[], Page]) -> None:
 
     A port that is taken is told in the log: a runner is there for its calls.
     """
-    scrapes = Scrapes(take)
-
-    async def answer(connection: ServerConnection, request: Request) -> Response:
-        if request.path.partition("?")[0] != "/metrics":
-            return connection.respond(HTTPStatus.NOT_FOUND, "Not Found\n")
-        try:
-            page = await scrapes.answer()
-        except TimeoutError:
-            return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "Service Unavailable\n")
-        shown = connection.respond(HTTPStatus.OK, page.decode())
-        del shown.headers["Content-Type"]
-        shown.headers["Content-Type"] = CONTENT_TYPE
-        return shown
-
-    quiet = log.getChild("http")
-    quiet.setLevel(logging.WARNING)
     try:
-        server = await serve(_never, None, port, process_request=answer, logger=quiet)
+        async with serve_pages({"/metrics": metrics_page(take)}, None, port) as bound:
+            log.info("metrics", extra={"url": f"http://127.0.0.1:{bound}/metrics"})
+            await asyncio.Future()
     except OSError as why:
         log.warning("metrics_not_shown", extra={"port": port, "why": why.strerror or str(why)})
-        return
-    async with server:
-        bound = next(iter(server.sockets)).getsockname()[1]
-        log.info("metrics", extra={"url": f"http://127.0.0.1:{bound}/metrics"})
-        await asyncio.Future()
-
-
-async def _never(_: ServerConnection) -> None:
-    """Every request was answered before it could become a WebSocket."""

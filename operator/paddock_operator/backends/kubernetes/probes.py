@@ -3,14 +3,15 @@
 import asyncio
 import json
 from collections import deque
+from collections.abc import Callable
 from http import HTTPStatus
 
 from paddock.exposition import Page
+from paddock.pages import Answer, Shown, metrics_page
 from paddock_operator.backends.kubernetes.lease import Leadership
 from paddock_operator.backends.kubernetes.operator import Operator
-from paddock_operator.observe.health import Signs, liveness, readiness
+from paddock_operator.observe.health import Health, Signs, liveness, readiness
 from paddock_operator.observe.metrics import Metrics
-from paddock_operator.observe.probe_server import Answer, Shown, health_page, metrics_page
 
 LOOP_TICK_S = 0.25
 REMEMBERED_S = 60.0
@@ -68,3 +69,14 @@ def probe_pages(
         "/metrics": metrics_page(numbers),
         "/explain": explained,
     }
+
+
+def health_page(judge: Callable[[], Health]) -> Shown:
+    """The page of a probe: 200, or 503 with what is wrong."""
+
+    async def page() -> Answer:
+        health = judge()
+        status = HTTPStatus.OK if health.ok else HTTPStatus.SERVICE_UNAVAILABLE
+        return Answer(status, health.text.encode())
+
+    return page

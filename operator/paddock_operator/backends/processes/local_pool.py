@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 
 from paddock.client.contexts import Context
+from paddock.pages import metrics_page, serve_pages
 from paddock_operator.autoscale.policy import policy_for
 from paddock_operator.backends.processes.backend import ProcessBackend
 from paddock_operator.backends.processes.child import Child
@@ -25,7 +26,6 @@ from paddock_operator.model.manifest import AgentDeployment
 from paddock_operator.model.parse import ManifestError, check_transition, parse_manifest
 from paddock_operator.observe.facts import Scene, facts_of
 from paddock_operator.observe.metrics import PoolKey, PoolMetrics
-from paddock_operator.observe.probe_server import ProbeServer, metrics_page
 from paddock_operator.reconcile.passes import Pass
 from paddock_operator.reconcile.reconciler import Reconciler
 from paddock_operator.signals.link import OrchestratorLink
@@ -110,31 +110,36 @@ class LocalPool:
         be had.
         """
         self._claim()
-        server = ProbeServer({"/metrics": metrics_page(self._metrics.take)})
         try:
-            await self._show_metrics(server)
-            self._orchestrator.ensure()
-            self._context = await asyncio.to_thread(self._orchestrator.wait_ready)
-            log.info("up", extra={"pool": self.name, "url": self._context.url})
-            for note in self._template.notes:
-                log.info("manifest_note", extra={"note": note})
-            await self._supervise(draining)
-            if not self._options.keep_orchestrator:
-                await asyncio.to_thread(self._orchestrator.stop)
-            log.info("down", extra={"pool": self.name})
+            async with self._shown():
+                await self._run(draining)
         finally:
-            await server.close()
             self._pid_file.unlink(missing_ok=True)
 
-    async def _show_metrics(self, server: ProbeServer) -> None:
-        port = self._options.metrics_port
-        if port is None:
-            return
-        try:
-            bound = await server.start("127.0.0.1", port)
-        except OSError as why:
-            raise PortTaken(f"--metrics-port {port}: {why.strerror or why}") from None
-        log.info("metrics", extra={"url": f"http://127.0.0.1:{bound}/metrics"})
+    async def _run(self, draining: bool) -> None:
+        self._orchestrator.ensure()
+        self._context = await asyncio.to_thread(self._orchestrator.wait_ready)
+        log.info("up", extra={"pool": self.name, "url": self._context.url})
+        for note in self._template.notes:
+            log.info("manifest_note", extra={"note": note})
+        await self._supervise(draining)
+        if not self._options.keep_orchestrator:
+            await asyncio.to_thread(self._orchestrator.stop)
+        log.info("down", extra={"pool": self.name})
+
+    @contextlib.asynccontextmanager
+    async def _shown(self) -> AsyncIterator[None]:
+        """With the pool's metrics, where they are asked for."""
+        port, pages = self._options.metrics_port, {"/metrics": metrics_page(self._metrics.take)}
+        async with contextlib.AsyncExitStack() as stack:
+            if port is not None:
+                try:
+                    serving = serve_pages(pages, "127.0.0.1", port)
+                    bound = await stack.enter_async_context(serving)
+                except OSError as why:
+                    raise PortTaken(f"--metrics-port {port}: {why.strerror or why}") from None
+                log.info("metrics", extra={"url": f"http://127.0.0.1:{bound}/metrics"})
+            yield
 
     def _claim(self) -> None:
         other = supervisor(self.folder)

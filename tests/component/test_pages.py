@@ -6,17 +6,11 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from paddock import exposition
-from paddock_operator.observe import probe_server
+from paddock import exposition, pages
+from paddock.pages import Answer, metrics_page, serve_pages
+from paddock_operator.backends.kubernetes.probes import health_page
 from paddock_operator.observe.health import Health
 from paddock_operator.observe.metrics import Metrics
-from paddock_operator.observe.probe_server import (
-    CONNECTIONS,
-    Answer,
-    ProbeServer,
-    health_page,
-    metrics_page,
-)
 
 
 async def _break() -> Answer:
@@ -26,16 +20,14 @@ async def _break() -> Answer:
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
     metrics = Metrics(lambda: 0.0)
-    server = ProbeServer(
-        {
-            "/healthz": health_page(Health),
-            "/readyz": health_page(lambda: Health(("the first lists are not complete",))),
-            "/metrics": metrics_page(metrics.take),
-            "/broken": _break,
-        }
-    )
-    yield await server.start("127.0.0.1", 0)
-    await server.close()
+    shown = {
+        "/healthz": health_page(Health),
+        "/readyz": health_page(lambda: Health(("the first lists are not complete",))),
+        "/metrics": metrics_page(metrics.take),
+        "/broken": _break,
+    }
+    async with serve_pages(shown, "127.0.0.1", 0) as bound:
+        yield bound
 
 
 @pytest.mark.parametrize(
@@ -78,9 +70,9 @@ async def _say(port: int, request: bytes) -> bytes:
         writer.close()
 
 
-async def test_what_is_no_http_is_refused(port: int) -> None:
-    assert b" 400 " in await _say(port, b"hello\r\n\r\n")
-    assert b" 400 " in await _say(port, b"GET /healthz SMTP\r\n\r\n")
+async def test_what_is_no_request_is_hung_up_on(port: int) -> None:
+    assert await _say(port, b"hello\r\n\r\n") == b""
+    assert await _say(port, b"GET /healthz SMTP\r\n\r\n") == b""
 
 
 async def test_endless_headers_are_refused(port: int) -> None:
@@ -88,15 +80,13 @@ async def test_endless_headers_are_refused(port: int) -> None:
     assert answer == b"" or b" 431 " in answer
 
 
-async def test_a_silent_peer_is_dropped(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe_server, "TIMEOUT_S", 0.05)
-    assert await _say(port, b"GET /healthz HTTP/1.1\r\n") == b""
+async def test_a_silent_peer_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "TIMEOUT_S", 0.05)
+    async with serve_pages({"/healthz": health_page(Health)}, "127.0.0.1", 0) as port:
+        assert await _say(port, b"GET /healthz HTTP/1.1\r\n") == b""
 
 
-async def test_silent_peers_do_not_pile_up(port: int) -> None:
-    silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(CONNECTIONS)]
-    try:
-        assert await _say(port, b"GET /healthz HTTP/1.1\r\n\r\n") == b""
-    finally:
-        for _, writer in silent:
-            writer.close()
+async def test_a_port_that_is_taken_is_the_callers_to_tell(port: int) -> None:
+    with pytest.raises(OSError, match="in use"):
+        async with serve_pages({}, "127.0.0.1", port):
+            pass
