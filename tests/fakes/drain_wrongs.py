@@ -1,6 +1,6 @@
 """Rules of the drain, each broken in one way: to see that what checks the right ones finds it."""
 
-from dataclasses import replace
+from msgspec import structs
 
 from paddock.protocol.barrier import Barrier, Report
 from paddock.protocol.words import Mode, Refusal
@@ -15,7 +15,7 @@ def commit_without_epoch(
     """An empty report counts whichever drain it answers."""
     report = runner.report
     if report is not None and report.booked == 0:
-        runner = replace(runner, report=BarrierReport(runner.intent.drain_epoch, 0))
+        runner = structs.replace(runner, report=BarrierReport(runner.intent.drain_epoch, 0))
     return may_commit(runner, now, settings, fresh)
 
 

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from itertools import count
 
+from msgspec import structs
+
 from paddock_operator.plan.actions import CancelStart, Commit, Create, Forget, Plan, WriteIntent
 from paddock_operator.plan.drain import commit_holds, write_holds
 from paddock_operator.plan.view import Phase, PoolView, RunnerView
@@ -23,10 +25,10 @@ def apply(view: PoolView, plan: Plan, now: float) -> PoolView:
                     runners[runner_id] = _created(view, revision, runner_id, now)
             case WriteIntent(runner_id, _, after):
                 assert write_holds(runners[runner_id].intent, action), action
-                runners[runner_id] = replace(runners[runner_id], intent=after)
+                runners[runner_id] = structs.replace(runners[runner_id], intent=after)
             case Commit(runner_id):
                 assert commit_holds(runners[runner_id].intent, action), action
-                runners[runner_id] = replace(runners[runner_id], phase=Phase.TERMINATING)
+                runners[runner_id] = structs.replace(runners[runner_id], phase=Phase.TERMINATING)
             case CancelStart(runner_id):
                 assert runners[runner_id].phase is Phase.PENDING
                 del runners[runner_id]

@@ -1,15 +1,15 @@
 """The pool backend port: the only thing that differs between a laptop and a cluster."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from paddock_operator.plan.actions import CancelStart, Commit, Create, Forget, WriteIntent
 from paddock_operator.plan.view import Intent, Phase
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(msgspec.Struct, frozen=True):
     """One runner as its backend sees it: PENDING, STARTING (it runs), TERMINATING or FAILED."""
 
     runner_id: str

@@ -1,7 +1,9 @@
 """What is observed and what is heard, put together for the planner and the policy. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec import structs
 
 from paddock.protocol.words import Mode
 from paddock_operator.autoscale.sample import PoolSample
@@ -76,7 +78,7 @@ def _runner(
         silent_since.setdefault(observed.runner_id, now)
     oldest = signal.oldest_assigned_s
     registered = observed.phase is Phase.STARTING
-    return replace(
+    return structs.replace(
         view,
         phase=Phase.READY if registered else observed.phase,
         capacity=min(capacity, signal.capacity),

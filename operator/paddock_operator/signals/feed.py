@@ -7,6 +7,8 @@ restarted, the feed is not fresh and nothing may be concluded from what is missi
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from paddock.protocol.words import Mode
 from paddock_operator.plan.view import BarrierReport
 
@@ -14,8 +16,7 @@ IMPLAUSIBLE_LINES = 15
 """Lines (about a second apart) a restarted orchestrator's figures may be doubted: 3 heartbeats."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunnerSignal:
+class RunnerSignal(msgspec.Struct, frozen=True):
     """One runner, as the orchestrator last said."""
 
     runner_id: str

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 from prometheus_client.parser import text_string_to_metric_families
 
 from fakes.pools import NOW, draining, runner, starting
@@ -87,7 +88,7 @@ def test_a_start_is_measured_until_ready_and_until_used_once() -> None:
     metrics = recorded(
         scene(starting("a", created_at=NOW - 12.0)),
         scene(new),
-        scene(replace(new, booked=1), at=NOW + 8.0),
+        scene(structs.replace(new, booked=1), at=NOW + 8.0),
         scene(starting("a", created_at=NOW - 12.0), fresh=False),
         scene(new, at=NOW + 90.0),
     )

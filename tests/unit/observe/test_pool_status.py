@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from fakes.pools import NOW, draining, pending, runner, starting
 from paddock.protocol.words import Mode
@@ -386,5 +387,7 @@ def test_a_runner_ended_from_outside_still_holds_its_sessions() -> None:
     status = status_of(a_pass(gone))
     assert status.sessions.in_flight == 2
     assert status.drains == ()
-    drained = replace(gone, intent=Intent(4, Mode.DRAIN, DrainReason.BROKEN, NOW, NOW + 5.0))
+    drained = structs.replace(
+        gone, intent=Intent(4, Mode.DRAIN, DrainReason.BROKEN, NOW, NOW + 5.0)
+    )
     assert status_of(a_pass(drained)).drains[0].reason == "Broken"

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from fakes.pools import NOW, draining, runner, starting
 from paddock_operator.observe.facts import (
@@ -74,7 +75,9 @@ def test_a_fixed_size_of_none_is_no_sleep() -> None:
 def test_runners_that_drained_are_told_together() -> None:
     empty = [draining(f"d{n}", 0, reported=0) for n in range(3)]
     before = scene(runner("a"), *empty, target=1)
-    after = scene(runner("a"), *(replace(d, phase=Phase.TERMINATING) for d in empty), target=1)
+    after = scene(
+        runner("a"), *(structs.replace(d, phase=Phase.TERMINATING) for d in empty), target=1
+    )
     told = only(before, after)
     assert (told.reason, told.type) == ("Drained", "Normal")
     assert told.message == "3 runners drained and ended (ScaleDown 3)."

@@ -1,9 +1,10 @@
 """What a pass does when others were first, and whom its words are for."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from fakes.recording_backend import RecordingBackend
 from paddock.protocol.words import Mode
@@ -76,7 +77,9 @@ def _heard(name: str, instance: str, **more: Any) -> dict[str, Any]:
 
 
 def _observed(name: str, revision: str, **more: Any) -> Observed:
-    return replace(Observed(name, revision, Phase.STARTING, NOW - 100.0, incarnation="u1"), **more)
+    return structs.replace(
+        Observed(name, revision, Phase.STARTING, NOW - 100.0, incarnation="u1"), **more
+    )
 
 
 async def test_nothing_is_created_in_the_place_of_a_start_that_was_not_withdrawn() -> None:
