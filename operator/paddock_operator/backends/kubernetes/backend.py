@@ -103,9 +103,10 @@ class KubernetesBackend:
         """Revision, and until when (monotonic seconds) none of its pods is tried."""
 
     def observe(self) -> Sequence[Observed]:
-        mine = self._mine()
+        named = self._pods.of(self._owner.namespace, self._owner.name)
+        self._taken = {pod.name for pod in named}
+        mine = [pod for pod in named if pod.owner == self._owner.uid]
         self._observed = {pod.name: pod.uid for pod in mine}
-        self._taken = {p.name for p in self._pods.of(self._owner.namespace, self._owner.name)}
         return [observed(pod, cordoned=bool(pod.node) and self._cordoned(pod.node)) for pod in mine]
 
     def pods(self) -> dict[str, PodView]:
