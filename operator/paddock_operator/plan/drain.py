@@ -86,6 +86,24 @@ def next_intent(
     )
 
 
+def last_known(runner: RunnerView) -> Intent:
+    """What the next intent follows: the stored one, or a later one that is stored no more.
+
+    A runner obeys no epoch below its own. If its intent was lost, by hand or with an object that
+    was restored, what it reports says how far it is.
+    """
+    intent, report = runner.intent, runner.report
+    reached = max(0, intent.drain_epoch, 0 if report is None else report.drain_epoch)
+    return intent if reached == intent.drain_epoch else Intent(drain_epoch=reached)
+
+
+def has_lost_intent(runner: RunnerView) -> bool:
+    """It lives, and obeys an intent later than the one that is stored."""
+    if runner.report is None or runner.phase is FAILED or runner.phase is TERMINATING:
+        return False
+    return runner.report.drain_epoch > runner.intent.drain_epoch
+
+
 def write_holds(stored: Intent, write: WriteIntent) -> bool:
     """W1: a write goes through only over exactly the intent it was decided on."""
     return stored == write.before

@@ -2,9 +2,17 @@
 
 from collections.abc import Iterable
 
+from msgspec import structs
+
 from paddock.protocol.words import Mode
 from paddock_operator.plan.actions import Action, CancelStart, Create, Forget, Tell, WriteIntent
-from paddock_operator.plan.drain import RULES, DrainRules, reports_empty
+from paddock_operator.plan.drain import (
+    RULES,
+    DrainRules,
+    has_lost_intent,
+    last_known,
+    reports_empty,
+)
 from paddock_operator.plan.victims import free_slots
 from paddock_operator.plan.view import (
     DRAIN,
@@ -123,18 +131,23 @@ class Roster:
                 self.leaving += not _is_empty(runner)
 
     def tell(self) -> None:
-        """Repeat the commands of intents written before this plan that are not yet answered."""
+        """Repeat the commands of intents written before this plan that are not yet answered; write
+        anew those that a runner is already past."""
         needs_telling = self.rules.needs_telling
         changed = {a.runner_id for a in self.actions if not isinstance(a, Create)}
-        self.actions.extend(
-            Tell(runner.runner_id, runner.intent)
-            for runner in self.view.runners
-            if runner.runner_id not in changed and needs_telling(runner)
-        )
+        for runner in self.view.runners:
+            if runner.runner_id in changed:
+                continue
+            if has_lost_intent(runner):
+                beyond = last_known(runner).drain_epoch + 1
+                after = structs.replace(runner.intent, drain_epoch=beyond)
+                self.actions.append(WriteIntent(runner.runner_id, runner.intent, after))
+            elif needs_telling(runner):
+                self.actions.append(Tell(runner.runner_id, runner.intent))
 
     def _write(self, runner: RunnerView, mode: Mode, reason: DrainReason | None) -> None:
-        timeout_s = self.settings.drain_timeout_s
-        after = self.rules.next_intent(runner.intent, mode, reason, self.now, timeout_s)
+        timeout_s, base = self.settings.drain_timeout_s, last_known(runner)
+        after = self.rules.next_intent(base, mode, reason, self.now, timeout_s)
         self.actions.append(WriteIntent(runner.runner_id, runner.intent, after))
 
 

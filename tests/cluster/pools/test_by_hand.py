@@ -52,6 +52,33 @@ async def test_paused_keeps_the_size_until_it_is_resumed(world: Operated) -> Non
     await world.settled(1)
 
 
+async def test_a_drain_that_somebody_garbled_is_begun_anew_and_cuts_nothing(
+    world: Operated, cluster: Cluster
+) -> None:
+    await world.apply(replicas=2)
+    await world.settled(2)
+    calls = await world.calls_on_two_runners()
+    await world.patch({"replicas": 1})
+    await world.draining("ScaleDown")
+    await world.patch({"replicas": 2})
+    await world.settled(2)
+    await world.patch({"replicas": 1})
+    leaving = (await world.draining("ScaleDown"))["metadata"]["name"]
+    garbled = ["paddock.dev/drain-epoch=soon", "paddock.dev/mode=never", "--overwrite"]
+    await _kubectl(world, cluster, "annotate", "pod", leaving, *garbled)
+
+    async def begun_anew() -> bool:
+        notes = (await world.pods())[leaving]["metadata"]["annotations"]
+        epoch: str = notes["paddock.dev/drain-epoch"]
+        return epoch.isdecimal() and int(epoch) > 2
+
+    await eventually(begun_anew, within_s=45, what="an intent beyond what the runner obeys")
+    for call in calls:
+        await call.ask("two")
+        await call.hang_up()
+    await world.settled(1)
+
+
 async def test_runners_left_behind_by_their_pool_are_taken_over_by_the_next_of_its_name(
     world: Operated, cluster: Cluster
 ) -> None:

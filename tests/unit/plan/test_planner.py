@@ -1,6 +1,7 @@
 """What the planner decides, one situation at a time."""
 
 import pytest
+from msgspec import structs
 
 from fakes.pools import NOW, SETTINGS, TIMEOUT_S, draining, pending, pool, runner, starting, want
 from paddock.protocol.words import Mode
@@ -16,7 +17,14 @@ from paddock_operator.plan.actions import (
 )
 from paddock_operator.plan.drain import DEADLINE_SLACK_S
 from paddock_operator.plan.planner import plan
-from paddock_operator.plan.view import DrainReason, Intent, Phase, PoolView, RunnerView
+from paddock_operator.plan.view import (
+    BarrierReport,
+    DrainReason,
+    Intent,
+    Phase,
+    PoolView,
+    RunnerView,
+)
 
 
 def told(made: Plan) -> list[str]:
@@ -245,3 +253,29 @@ def test_a_start_that_is_stuck_on_its_node_for_long_is_made_anew() -> None:
     stuck = pending("stuck", created_at=late, node="a")
     waiting = pending("waiting", created_at=late)
     assert short(pool(stuck, waiting), 2) == ["cancel stuck", "create 1 new"]
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [Intent(), Intent(-1), Intent(2, Mode.DRAIN, DrainReason.BROKEN, NOW, NOW + 60.0)],
+    ids=["removed", "garbled", "restored"],
+)
+def test_an_intent_that_its_runner_is_past_is_written_anew_beyond_it(lost: Intent) -> None:
+    """Else the runner would obey no command any more. What is to be, and until when, is kept."""
+    past = runner("r", 2, intent=lost, report=BarrierReport(7, 2))
+    actions = plan(pool(past), want(1), NOW).actions
+    (write,) = [action for action in actions if isinstance(action, WriteIntent)]
+    assert write == WriteIntent("r", lost, structs.replace(lost, drain_epoch=8))
+
+
+def test_a_drain_begins_beyond_what_its_runner_reports() -> None:
+    past = runner("r", 0, intent=Intent(-1), report=BarrierReport(7, 1), cordoned=True)
+    (write,) = plan(pool(past), want(0), NOW).actions
+    assert isinstance(write, WriteIntent)
+    assert (write.before, write.after.drain_epoch, write.after.mode) == (
+        Intent(-1), 8, Mode.DRAIN,
+    )  # fmt: skip
+    mute = structs.replace(past, report=None)
+    (write,) = plan(pool(mute), want(0), NOW).actions
+    assert isinstance(write, WriteIntent)
+    assert write.after.drain_epoch == 1, "an epoch that is told"

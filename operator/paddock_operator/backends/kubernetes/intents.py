@@ -12,7 +12,8 @@ from paddock_operator.backends.kubernetes.words import DEADLINE, EPOCH, MODE, RE
 from paddock_operator.plan.view import DrainReason, Intent
 
 UNREADABLE = Intent(drain_epoch=-1)
-"""What annotations say that nobody of ours wrote: no write and no commit is based on it."""
+"""What annotations say that nobody of ours wrote. It is no drain, so no commit is based on it; what
+is written over it follows what the runner itself reports."""
 
 
 def intent_of(annotations: Mapping[str, str]) -> Intent:
