@@ -132,16 +132,9 @@ class Reconciler:
 
     def heard(self, line: dict[str, Any]) -> None:
         """A line of the orchestrator's statistics."""
-        queued, first = self.feed.queued, not self.feed.ever
+        news = self.feed.is_news(line)
         self.feed.hear(line, self.clock.mono())
-        if (
-            first
-            or self.feed.queued > queued
-            or any(
-                r.report is not None and r.runner_id in self._told
-                for r in self.feed.runners.values()
-            )
-        ):
+        if news:
             self.wake()
 
     @property
@@ -177,6 +170,7 @@ class Reconciler:
         pool = look(
             observed, self.feed, counts, fresh=fresh,
             capacity=self.manifest.spec.sessions_per_runner,
+            drain_on_cordon=self.manifest.spec.disruption.drain_on_cordon,
             expected_start_s=self._expected_start_s(), now=now, silent_since=self._silent_since,
         )  # fmt: skip
         self._note_failures(observed, pool.runners, now)

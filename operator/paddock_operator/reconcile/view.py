@@ -27,6 +27,7 @@ def look(
     *,
     fresh: bool,
     capacity: int,
+    drain_on_cordon: bool,
     expected_start_s: float,
     now: float,
     silent_since: dict[str, float],
@@ -34,7 +35,8 @@ def look(
     """Put a pool together. The caller keeps `silent_since`: who went quiet when."""
     signals = {o.runner_id: _signal(o, feed) for o in observed}
     runners = tuple(
-        _runner(o, signals[o.runner_id], fresh, capacity, now, silent_since) for o in observed
+        _runner(o, signals[o.runner_id], fresh, capacity, drain_on_cordon, now, silent_since)
+        for o in observed
     )
     for name in set(silent_since) - set(signals):
         del silent_since[name]
@@ -55,6 +57,7 @@ def _runner(
     signal: RunnerSignal | None,
     fresh: bool,
     capacity: int,
+    drain_on_cordon: bool,
     now: float,
     silent_since: dict[str, float],
 ) -> RunnerView:
@@ -67,7 +70,7 @@ def _runner(
         capacity=capacity,
         intent=observed.intent,
         node=observed.node,
-        cordoned=observed.cordoned,
+        cordoned=observed.cordoned and drain_on_cordon,
     )
     if signal is None:
         return view

@@ -64,6 +64,15 @@ class Feed:
     _startups: list[tuple[int, int]] = field(default_factory=list)
     _startup_seen: int = 0
 
+    def is_news(self, line: dict[str, Any]) -> bool:
+        """Whether this line, which was not heard yet, says more than that all is as it was."""
+        told = (*line["pools"], *line["runners"])
+        return (
+            line["boot"] != self.boot
+            or any(each["agent"] == self.agent for each in told)
+            or any(name in self.runners for name in line["gone"])
+        )
+
     def hear(self, line: dict[str, Any], now: float) -> None:
         """A line of the statistics stream. `now` is monotonic seconds."""
         restarted = bool(self.boot) and line["boot"] != self.boot

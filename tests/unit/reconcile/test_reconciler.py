@@ -65,12 +65,24 @@ async def test_a_pool_without_runners_waits_for_nobody() -> None:
     assert [type(action) for action in backend.asked] == [Create]
 
 
-async def test_the_first_word_of_the_orchestrator_wakes() -> None:
+async def test_every_word_of_the_pool_wakes_and_no_other() -> None:
+    """A pool at rest is not looked at for long: its first call is to be known at once."""
     woken: list[None] = []
     pool = reconciler(RecordingBackend())
     pool.on_wake = lambda: woken.append(None)
-    pool.heard(line())
-    assert woken
-    woken.clear()
-    pool.heard(line() | {"seq": 2})
-    assert not woken
+
+    def wakes(told: dict[str, Any]) -> bool:
+        woken.clear()
+        pool.heard(told)
+        return bool(woken)
+
+    counters = dict.fromkeys(("queued", "arrivals", "completions", "answered", "late"), 1)
+    calls = {**counters, "agent": MANIFEST.agent_id, "startups_ms": []}
+    assert wakes(line()), "the first one"
+    assert not wakes(line() | {"seq": 2}), "all is as it was"
+    assert not wakes(line() | {"seq": 3, "pools": [calls | {"agent": "another"}]})
+    assert wakes(line() | {"seq": 4, "pools": [calls]}), "a call came"
+    assert wakes(line("a") | {"seq": 5}), "a runner came"
+    assert wakes(line() | {"seq": 6, "gone": ["a"]}), "and left"
+    assert not wakes(line() | {"seq": 7, "gone": ["b"]})
+    assert wakes(line() | {"seq": 8, "boot": "c"}), "the orchestrator restarted"

@@ -1,5 +1,7 @@
 """How what is observed and what is heard become one picture."""
 
+from msgspec import structs
+
 from paddock.protocol.words import Mode
 from paddock_operator.plan.view import DrainReason, Intent, Phase
 from paddock_operator.reconcile.backend import Observed
@@ -14,11 +16,16 @@ def _signal(name: str, *, connected: bool = True, booked: int = 0) -> RunnerSign
     )  # fmt: skip
 
 
-def _look(observed: list[Observed], *signals: RunnerSignal, fresh: bool = True) -> Pool:
+def _look(
+    observed: list[Observed],
+    *signals: RunnerSignal,
+    fresh: bool = True,
+    drain_on_cordon: bool = True,
+) -> Pool:
     feed = Feed("a", 15.0, runners={s.runner_id: s for s in signals})
     return look(
-        observed, feed, Counts(), fresh=fresh, capacity=4, expected_start_s=10.0, now=100.0,
-        silent_since={},
+        observed, feed, Counts(), fresh=fresh, capacity=4, drain_on_cordon=drain_on_cordon,
+        expected_start_s=10.0, now=100.0, silent_since={},
     )  # fmt: skip
 
 
@@ -68,6 +75,13 @@ def test_a_dead_process_stays_dead_whatever_the_orchestrator_still_believes() ->
 
     assert pool.runners[0].phase is Phase.FAILED
     assert pool.sample.in_flight == 0
+
+
+def test_a_cordoned_node_is_no_reason_to_go_where_the_pool_says_so() -> None:
+    there = [structs.replace(_observed("x"), node="n1", cordoned=True)]
+
+    assert _look(there, _signal("x")).runners[0].cordoned
+    assert not _look(there, _signal("x"), drain_on_cordon=False).runners[0].cordoned
 
 
 def test_a_start_later_than_three_times_expected_is_overdue() -> None:
