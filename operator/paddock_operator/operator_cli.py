@@ -30,6 +30,7 @@ from paddock_operator.backends.kubernetes.permissions import missing_permissions
 from paddock_operator.backends.kubernetes.probes import LoopWatch, probe_pages
 from paddock_operator.backends.kubernetes.shell import WatchEnded, watcher
 from paddock_operator.backends.kubernetes.words import LEASE
+from paddock_operator.observe.explain import in_short
 from paddock_operator.observe.metrics import Metrics
 
 log = logging.getLogger("paddock.operator")
@@ -82,8 +83,12 @@ def _explained(decision: dict[str, Any]) -> Iterator[str]:
     shown = ("in_flight", "queued", "ready", "starting", "draining_sessions", "arrivals")
     yield "    from: " + ", ".join(f"{name.replace('_', ' ')} {sample[name]}" for name in shown)
     for action in decision["actions"]:
-        whom = f": {', '.join(action['runners'])}" if action["runners"] else ""
-        yield f"    did: {action['action']} {action['count']}{whom}"
+        yield f"    did: {_in_words(action)}"
+
+
+def _in_words(action: dict[str, Any]) -> str:
+    whom = f": {', '.join(action['runners'])}" if action["runners"] else ""
+    return f"{action['action']} {action['count']}{whom}"
 
 
 @click.command(epilog="Example: paddock operator --kubeconfig ~/.kube/config --namespace voice")
@@ -154,15 +159,16 @@ async def _print_plans(options: Options) -> None:
     # It would tell of what is only planned as if it were done.
     logging.getLogger("paddock.reconciler").setLevel(logging.WARNING)
     async with KubeClient.connect(options.kubeconfig, options.context) as client:
-        intended = await plans.dry_run(client, options.namespace)
+        learned = LearnedStates(client, options.lease_namespace)
+        intended = await plans.dry_run(client, options.namespace, learned)
     if not intended:
         click.echo(f"no AgentDeployment in {options.namespace or 'any namespace'}")
     for one in intended:
         click.echo(f"{one.pool}: {one.sentence or 'nothing'}")
         if one.problem:
             click.echo(f"    but: {one.problem}")
-        for action in one.actions:
-            click.echo(f"    would: {action}")
+        for action in in_short(one.actions):
+            click.echo(f"    would: {_in_words(action)}")
 
 
 async def _until_stopped(options: Options) -> None:
@@ -192,8 +198,10 @@ async def _operate(options: Options, take_signals: Callable[[], None]) -> None:
     # The lease has a client of its own: it must not wait behind a thousand creates.
     async with connect() as client, connect() as lease_client:
         missing = await missing_permissions(client, options.namespace, options.lease_namespace)
-        if missing:
-            raise _MayNot("the operator may not " + "; may not ".join(missing))
+        if missing.needed:
+            raise _MayNot("the operator may not " + "; may not ".join(missing.needed))
+        for permission in missing.wanted:
+            log.warning("may_not", extra={"what": permission})
         learned = LearnedStates(client, options.lease_namespace)
         operator = Operator(client, metrics, learned, namespace=options.namespace)
         identity = f"{socket.gethostname()}.{os.getpid()}"

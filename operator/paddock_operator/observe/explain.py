@@ -58,7 +58,7 @@ def _entry(scene: Scene) -> dict[str, Any]:
         "sample": sample,
         "decision": asdict(last.decision),
         "sentence": last.plan.reason,
-        "actions": _actions(last.plan.actions),
+        "actions": in_short(last.plan.actions),
     }
 
 
@@ -75,7 +75,7 @@ def _gist(entry: Mapping[str, Any]) -> tuple[object, ...]:
     )
 
 
-def _actions(actions: tuple[Action, ...]) -> list[dict[str, Any]]:
+def in_short(actions: tuple[Action, ...]) -> list[dict[str, Any]]:
     """Alike ones together: what is done, to whom (a few of them), and to how many."""
     number: Counter[str] = Counter()
     names: dict[str, list[str]] = {}

@@ -156,6 +156,50 @@ async def test_a_permission_that_is_taken_away_is_named_and_nothing_is_born_unpr
     await world.condition("Degraded", "False")
 
 
+async def _restricted(world: Operated, cluster: Cluster, *without: str) -> OperatorProcess:
+    """An operator that may do all that is documented but what concerns these resources."""
+    world.operator.kill()
+    kubeconfig = await restricted_kubeconfig(world.client, world.namespace, cluster, world.folder)
+    left = [rule for rule in GRANTED if not set(without) & set(rule["resources"])]
+    await grant(world.client, world.namespace, left)
+    return OperatorProcess(world.folder, kubeconfig, world.namespace, "restricted")
+
+
+async def test_without_a_permission_that_only_tells_or_remembers_pools_are_kept_and_it_is_logged(
+    world: Operated, cluster: Cluster
+) -> None:
+    world.operator = await _restricted(world, cluster, "events", "configmaps")
+    world.operator.start()
+    await world.apply()
+    await world.settled(1, within_s=60)
+    missing = {line["what"] for line in world.operator.said("may_not")}
+    assert {f"create events in namespace {world.namespace}"} < missing
+    assert any("configmaps" in each for each in missing)
+
+
+async def test_without_a_permission_to_see_pods_it_ends_and_says_which(
+    world: Operated, cluster: Cluster
+) -> None:
+    world.operator = await _restricted(world, cluster, "pods")
+    world.operator.start()
+    assert await world.operator.exited(within_s=60) == 1
+    assert f"may not watch pods in namespace {world.namespace}" in world.operator.text()
+
+
+async def test_a_dry_run_needs_no_more_than_the_operator_and_says_what_it_would_do(
+    world: Operated, cluster: Cluster
+) -> None:
+    world.operator.kill()
+    kubeconfig = await restricted_kubeconfig(world.client, world.namespace, cluster, world.folder)
+    await world.apply(replicas=2)
+    dry = OperatorProcess(world.folder, kubeconfig, world.namespace, "dry", "--dry-run")
+    dry.start()
+    assert await dry.exited(within_s=60) == 0, dry.text()
+    assert f"{world.namespace}/{POOL}: " in dry.text()
+    assert "would: Create 2" in dry.text()
+    assert not await world.pods()
+
+
 async def _in_force(world: Operated) -> None:
     """The API server refuses pods by the quota."""
     spec = {"containers": [{"name": "x", "image": "none"}]}

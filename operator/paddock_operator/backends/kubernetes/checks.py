@@ -87,7 +87,8 @@ def _below(schema: Mapping[str, Any], path: str) -> Iterator[str]:
 
 
 async def _permissions(client: KubeClient, namespace: str) -> Finding:
-    missing = await missing_permissions(client, namespace, namespace or "default")
+    lacks = await missing_permissions(client, namespace, namespace or "default")
+    missing = [*lacks.needed, *lacks.wanted]
     if not missing:
         return fine("permissions", "you may do all that an operator does")
     found = f"you may not {', '.join(missing[:3])}" + (" and more" if len(missing) > 3 else "")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from paddock_operator.autoscale.policy import policy_for
 from paddock_operator.backends.kubernetes.client import KubeClient
 from paddock_operator.backends.kubernetes.connections import Connections
+from paddock_operator.backends.kubernetes.learned import LearnedStates
 from paddock_operator.backends.kubernetes.operator import is_leaving
 from paddock_operator.backends.kubernetes.pods import PodView, observed, pod_view
 from paddock_operator.backends.kubernetes.words import (
@@ -18,6 +19,7 @@ from paddock_operator.backends.kubernetes.words import (
 )
 from paddock_operator.model.manifest import AgentDeployment
 from paddock_operator.model.resource import Resource, parse_connection, parse_resource
+from paddock_operator.observe.metrics import PoolKey
 from paddock_operator.plan.actions import Action, CancelStart, Commit, Create, Forget, WriteIntent
 from paddock_operator.reconcile.backend import Observed
 from paddock_operator.reconcile.reconciler import Reconciler
@@ -61,20 +63,20 @@ class _Onlooker:
     async def forget(self, action: Forget) -> None: ...
 
 
-async def dry_run(client: KubeClient, namespace: str) -> list[Intended]:
+async def dry_run(client: KubeClient, namespace: str, learned: LearnedStates) -> list[Intended]:
     """The plans of all pools, of one namespace or of all. Nothing is written."""
     connections = Connections(client)
+    await learned.load()
     try:
         for item in (await client.list(connections_path(namespace))).items:
             await connections.changed(parse_connection(item))
-        nodes = {
-            node["metadata"]["name"]: is_leaving(node)
-            for node in (await client.list("/api/v1/nodes")).items
-        }
+        sees_nodes = await client.can_i("list", "", "nodes")
+        listed = (await client.list("/api/v1/nodes")).items if sees_nodes else []
+        nodes = {node["metadata"]["name"]: is_leaving(node) for node in listed}
         items = (await client.list(pools_path(namespace))).items
         pools = [parse_resource(item) for item in items]
         return await asyncio.gather(
-            *(_intended(client, connections, nodes, pool) for pool in pools)
+            *(_intended(client, connections, nodes, learned, pool) for pool in pools)
         )
     finally:
         await connections.close()
@@ -84,6 +86,7 @@ async def _intended(
     client: KubeClient,
     connections: Connections,
     nodes: dict[str, bool],
+    learned: LearnedStates,
     resource: Resource[AgentDeployment],
 ) -> Intended:
     meta, manifest = resource.meta, resource.parsed
@@ -95,7 +98,7 @@ async def _intended(
     seen = [_seen(pod, nodes) for pod in pods if pod.owner == meta.uid]
     reconciler = Reconciler(
         manifest, _Onlooker(seen), SilentLink(),
-        policy_for(manifest, None, adopted=bool(seen)),
+        policy_for(manifest, learned.of(PoolKey(meta.namespace, meta.name)), adopted=bool(seen)),
         deleting=meta.deletion_timestamp is not None,
     )  # fmt: skip
     connection = connections.of(meta.namespace, manifest.spec.connection_ref.name)

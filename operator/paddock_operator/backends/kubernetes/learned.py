@@ -57,7 +57,7 @@ class LearnedStates:
             await asyncio.shield(self._save(export()))
 
     async def _save(self, states: Mapping[PoolKey, Learned]) -> None:
-        data = {_name(key): json.dumps(state, sort_keys=True) for key, state in states.items()}
+        data = {_name(key): _written(state) for key, state in states.items()}
         if data == self._stored:
             return
         body = {
@@ -76,6 +76,22 @@ class LearnedStates:
             log.warning("learned_not_written", extra={"why": str(why)})
         else:
             self._stored = data
+
+
+def _written(state: Learned) -> str:
+    """Short: an object has a megabyte for thousands of pools, and no policy needs more digits."""
+    return json.dumps(_rounded(state), sort_keys=True, separators=(",", ":"))
+
+
+def _rounded(value: object) -> object:
+    match value:
+        case float():
+            return float(f"{value:.4g}")
+        case Mapping():
+            return {name: _rounded(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_rounded(each) for each in value]
+    return value
 
 
 def _name(key: PoolKey) -> str:

@@ -18,41 +18,61 @@ class Permission:
     subresource: str = ""
 
 
-POOLS = (
+NEEDED = (
     Permission(GROUP, AGENT_DEPLOYMENTS, ("get", "list", "watch", "patch")),
     Permission(GROUP, AGENT_DEPLOYMENTS, ("patch",), "status"),
+    Permission(GROUP, CONNECTIONS, ("list", "watch")),
+    Permission("", "pods", ("get", "list", "watch")),
+    Permission("policy", "poddisruptionbudgets", ("list", "watch")),
+)
+"""Where pools are: without these nothing can be seen, or nobody told. Secrets are not here: they
+are granted one by one."""
+
+WANTED = (
     # Owning pods that block a pool's deletion needs this where the API server checks it.
     Permission(GROUP, AGENT_DEPLOYMENTS, ("update",), "finalizers"),
-    Permission(GROUP, CONNECTIONS, ("list", "watch")),
     Permission(GROUP, CONNECTIONS, ("patch",), "status"),
-    Permission("", "pods", ("get", "list", "watch", "create", "patch", "delete")),
+    Permission("", "pods", ("create", "patch", "delete")),
     Permission("", "events", ("create",)),
     # Server-side apply of an object that is not there yet needs create, too.
-    Permission("policy", "poddisruptionbudgets", ("list", "watch", "create", "patch")),
+    Permission("policy", "poddisruptionbudgets", ("create", "patch")),
     Permission("apps", "controllerrevisions", ("list", "create", "delete")),
 )
-"""Where pools are. Secrets are not here: they are granted one by one."""
+"""Where pools are: what is not granted of these is told by the pools that need it."""
 
-LEASE = (
-    Permission("coordination.k8s.io", "leases", ("get", "create", "patch")),
-    Permission("", "configmaps", ("get", "create", "patch")),
-)
+LEASE = (Permission("coordination.k8s.io", "leases", ("get", "create", "patch")),)
+LEARNED = (Permission("", "configmaps", ("get", "create", "patch")),)
 """Where the lease is."""
 
 NODES = (Permission("", "nodes", ("list", "watch")),)
 """In the cluster; an operator of some namespaces does without, and so without drainOnCordon."""
 
 
-async def missing_permissions(
-    client: KubeClient, namespace: str, lease_namespace: str
-) -> list[str]:
-    """Each as `patch pods in all namespaces`; empty when nothing is missing."""
-    missing = [
-        *await _missing(client, POOLS, namespace),
-        *await _missing(client, LEASE, lease_namespace),
-    ]
-    # Without a namespace the role is the cluster's, and there is no reason to do without them.
-    return missing if namespace else [*missing, *await _missing(client, NODES, "")]
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Permissions that are not granted, each as `patch pods in all namespaces`."""
+
+    needed: tuple[str, ...] = ()
+    """Without which there is no operator."""
+    wanted: tuple[str, ...] = ()
+    """Without which something of it does not work."""
+
+
+async def missing_permissions(client: KubeClient, namespace: str, lease_namespace: str) -> Missing:
+    """What the operator may not do, in `namespace` or, with "", in all of them."""
+    # Without a namespace the role is the cluster's, and there is no reason to do without nodes.
+    nodes = [] if namespace else await _missing(client, NODES, "")
+    return Missing(
+        needed=(
+            *await _missing(client, NEEDED, namespace),
+            *await _missing(client, LEASE, lease_namespace),
+        ),
+        wanted=(
+            *await _missing(client, WANTED, namespace),
+            *await _missing(client, LEARNED, lease_namespace),
+            *nodes,
+        ),
+    )
 
 
 async def _missing(client: KubeClient, needed: Sequence[Permission], namespace: str) -> list[str]:

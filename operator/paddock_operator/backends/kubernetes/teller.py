@@ -26,6 +26,9 @@ from paddock_operator.reconcile.clock import CLOCK, Clock
 
 log = logging.getLogger("paddock.operator")
 
+UNWRITTEN_S = 15.0
+"""Until a status that could not be written is tried again."""
+
 
 class Teller:
     """One for a process. What cannot be told now is told with a later pass."""
@@ -86,9 +89,13 @@ class Teller:
         if isinstance(due, Later):
             return due.at - now
         if isinstance(due, Write):
-            version = await write_status(
-                self._client, pool.path, "AgentDeployment", pool.resource.meta, status
-            )
+            try:
+                version = await write_status(
+                    self._client, pool.path, "AgentDeployment", pool.resource.meta, status
+                )
+            except KubeError as why:  # a pool is sized also where nobody may be told of it
+                log.warning("status_not_written", extra={"pool": "/".join(key), "why": str(why)})
+                return UNWRITTEN_S
             self._written[key] = version, status
         self._shown[key] = shown
         return None
