@@ -399,23 +399,6 @@ async def test_apply_owns_what_it_names_and_forces_or_does_not(
     assert last["data"] == {"a": "2", "c": "3"}
 
 
-async def test_a_json_patch_tests_before_it_changes(kube: KubeClient, namespace: str) -> None:
-    maps = f"/api/v1/namespaces/{namespace}/configmaps"
-    await kube.create(maps, {"metadata": {"name": "one"}, "data": {"a": "1"}})
-
-    def patch(old: str, new: str) -> list[dict[str, str]]:
-        return [
-            {"op": "test", "path": "/data/a", "value": old},
-            {"op": "replace", "path": "/data/a", "value": new},
-        ]
-
-    await kube.json_patch(f"{maps}/one", patch("1", "2"))
-    with pytest.raises(Invalid):
-        await kube.json_patch(f"{maps}/one", patch("1", "3"))
-
-    assert (await kube.get(f"{maps}/one"))["data"] == {"a": "2"}
-
-
 async def test_a_dry_run_says_what_is_wrong_and_stores_nothing(
     kube: KubeClient, namespace: str
 ) -> None:

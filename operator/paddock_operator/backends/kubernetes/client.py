@@ -6,7 +6,7 @@ precondition, merge patches that carry a resourceVersion, and creates of a named
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -170,15 +170,6 @@ class KubeClient:
         return await self._ask(
             "PATCH", _below(path, subresource), body=body,
             content_type="application/merge-patch+json", repeatable=safe,
-        )  # fmt: skip
-
-    async def json_patch(
-        self, path: str, operations: Sequence[Mapping[str, Any]], *, subresource: str = ""
-    ) -> Object:
-        """A `test` among the operations that fails raises Invalid. Not repeated."""
-        return await self._ask(
-            "PATCH", _below(path, subresource), body=[dict(each) for each in operations],
-            content_type="application/json-patch+json", repeatable=False,
         )  # fmt: skip
 
     async def apply(
