@@ -1,4 +1,4 @@
-"""What all tests have: clusters for those that ask for one by a mark, and examples without haste."""
+"""What all tests have: clusters where a mark asks for one, and examples without haste."""
 
 from hypothesis import HealthCheck, settings
 

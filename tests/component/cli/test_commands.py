@@ -6,11 +6,24 @@ from collections.abc import Iterator
 import pytest
 
 from component.cli.conftest import Place, Process, Start
+from testbed.waiting import wait_until
+
+
+@pytest.fixture
+def runner(place: Place, running: Process) -> Process:
+    """As `running`, and idle: the calls of the test before are over."""
+
+    def idle() -> bool:
+        status = json.loads(place.paddock("status", "my-first-agent", "-o", "json").stdout)
+        return bool(status["in_flight"] == 0)
+
+    wait_until("an idle runner", idle, within_s=60)
+    return running
 
 
 @pytest.fixture(scope="module")
-def runner(place: Place) -> Iterator[Process]:
-    """The first agent of `paddock init`, with room for two calls. Tests leave it idle."""
+def running(place: Place) -> Iterator[Process]:
+    """The first agent of `paddock init`, with room for two calls. Tests end their calls."""
     assert place.paddock("init", "--force").returncode == 0
     args = ("run", "agent.py", "--agent", "my-first-agent", "--max-sessions", "2")
     process = Process(args, place.env, place.folder)
@@ -50,7 +63,7 @@ def test_load_plays_whole_calls(place: Place, runner: Process) -> None:
     """Two at a time have room; each is started, answered, and hung up by its caller."""
     done = place.paddock(
         "load", "my-first-agent", "--profile", "burst", "--rate", "0", "--peak", "4",
-        "--duration", "0.1", "--hold", "1", "-o", "json",
+        "--duration", "0.1", "--hold", "5", "-o", "json",
     )  # fmt: skip
     summary = json.loads(done.stdout)
     assert done.returncode == 0
@@ -131,8 +144,12 @@ def test_dev_reloads_on_save_and_survives_broken_code(place: Place, start: Start
     process.until("reloaded")
     assert "Good day!" in place.paddock("call", "mine@dev", "--say", "x").stdout
     assert process.stop() == 143
-    runners = json.loads(place.paddock("runners", "mine@dev", "-o", "json").stdout)
-    assert not [r for r in runners if r["connected"]]
+
+    def left() -> bool:
+        runners = json.loads(place.paddock("runners", "mine@dev", "-o", "json").stdout)
+        return not [r for r in runners if r["connected"]]
+
+    wait_until("no runner is connected", left, within_s=60)
 
 
 def test_dev_brings_its_own_orchestrator(place: Place, start: Start) -> None:
