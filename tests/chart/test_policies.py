@@ -10,7 +10,7 @@ from chart.test_installed import EXAMPLE, WAIT, first_call, good
 from fakes.waiting import eventually
 from testbed.waiting import wait_until
 
-pytestmark = [pytest.mark.realnode, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.realnode, pytest.mark.timeout(1200)]
 
 PROBES, ELSEWHERE = 8601, 9999
 REFUSED = 7

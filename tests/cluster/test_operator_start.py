@@ -21,7 +21,7 @@ async def test_without_its_resources_being_served_it_ends_and_says_so(
         operator = OperatorProcess(tmp_path, proxy.kubeconfig, namespace, "operator")
         operator.start()
         try:
-            assert await operator.exited(within_s=40) == 1
+            assert await operator.exited(within_s=60) == 1
         finally:
             operator.kill()
     assert "serves no agentdeployments and no orchestratorconnections" in operator.text()

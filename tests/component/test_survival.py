@@ -185,7 +185,7 @@ async def test_a_signalled_runner_takes_nothing_and_leaves_after_its_last_call(
 
 async def test_an_idle_runner_leaves_at_once(server: Server, run_agent: StartRunner) -> None:
     """And not with its next heartbeat: the quickest of a few, as the machine may be busy."""
-    took_s = []
+    took_s: list[float] = []
     while not took_s or (min(took_s) > 3 and len(took_s) < 4):
         runner = await run_agent()
         began = time.monotonic()

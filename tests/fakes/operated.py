@@ -18,7 +18,7 @@ from fakes.process_kubelet import SCHEDULER, ProcessKubelet
 from fakes.processes import Process, Server
 from fakes.waiting import eventually
 from paddock.client.client import AsyncClient
-from paddock.client.text import AgentSay, Ending, TextChannel
+from paddock.client.text import AgentSay, AgentTextDelta, AgentTextEnd, Ending, TextChannel
 from paddock_operator.backends.kubernetes.client import KubeClient
 from paddock_operator.backends.kubernetes.errors import NotFound
 from paddock_operator.backends.kubernetes.words import connections_path, pods_path, pools_path
@@ -64,23 +64,30 @@ class OperatorProcess(Process):
 class Call:
     """One caller who talks and listens."""
 
-    def __init__(self, session_id: str, channel: TextChannel) -> None:
+    def __init__(self, session_id: str, channel: TextChannel, *, answers: str = "heard {}") -> None:
+        """`answers`: what the agent says to what it hears."""
         self.session_id = session_id
         self.channel = channel
+        self._answers = answers
         self._said: list[str] = []
         self._listening = asyncio.create_task(self._listen())
 
     async def _listen(self) -> None:
+        words = ""
         async for event in self.channel:
             if isinstance(event, AgentSay):
                 self._said.append(event.text)
+            elif isinstance(event, AgentTextDelta):
+                words += event.text
+            elif isinstance(event, AgentTextEnd):
+                self._said.append(words.strip())
+                words = ""
 
     async def ask(self, text: str, *, within_s: float = 45) -> None:
         """Say it and hear the answer: the call lives."""
         await self.channel.say(text)
-        await eventually(
-            lambda: f"heard {text}" in self._said, within_s=within_s, what=f"answer to {text}"
-        )
+        answer = self._answers.format(text)
+        await eventually(lambda: answer in self._said, within_s=within_s, what=f"answer to {text}")
 
     async def ended(self, *, within_s: float = 45) -> Ending:
         """How it ended, once it has."""
@@ -175,7 +182,7 @@ class Operated:
         """Apply the pool; `changes` are of its spec, section by section."""
         sections: Json = {
             "sessionsPerRunner": 2,
-            "sessions": {"queueTimeoutSeconds": 25, "placement": "Spread"},
+            "sessions": {"queueTimeoutSeconds": 60, "placement": "Spread"},
             "scaling": {
                 "policy": "Buffer", "minRunners": 1, "maxRunners": 4, "warmSessions": 0,
                 "scaleDown": {"stabilizationSeconds": 2, "maxDraining": 4},
@@ -297,9 +304,9 @@ class Operated:
     # -- calls ------------------------------------------------------------------------------
 
     def caller(self) -> AsyncClient:
-        return AsyncClient(self.server.keys["private"], self.server.url)
+        return AsyncClient(self.server.keys["private"], self.server.url, timeout_s=70)
 
-    async def call(self, *, timeout_s: float = 30) -> Call:
+    async def call(self, *, timeout_s: float = 70) -> Call:
         """A call that has begun, and was answered."""
         client = await self._stack.enter_async_context(
             AsyncClient(self.server.keys["private"], self.server.url, timeout_s=timeout_s)
@@ -352,4 +359,4 @@ async def quiet(world: Operated, seconds: float, versions: Callable[[], Any]) ->
         assert await versions() == before
         return loop.time() > until
 
-    await eventually(over, within_s=seconds + 5, what="quiet")
+    await eventually(over, within_s=seconds + 60, what="quiet")

@@ -21,7 +21,7 @@ from testbed.processes import end_all, is_running
 from testbed.real_node import RealNode
 from testbed.tiers import Tier
 
-_KUBECTL_S = 60.0
+_KUBECTL_S = 180.0
 _HELM_S = 900.0
 Say = Callable[[str], None]
 EXISTING = "PADDOCK_TEST_KUBECONFIG"

@@ -93,7 +93,7 @@ def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]
     cluster.client.create("/api/v1/namespaces", manifest)
     account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
     wait_until(
-        f"service account of {name}", lambda: cluster.client.ask("GET", account).ok, within_s=30
+        f"service account of {name}", lambda: cluster.client.ask("GET", account).ok, within_s=60
     )
     yield name
     with contextlib.suppress(ConnectionError):  # the test stopped the server, which is mended later

@@ -7,7 +7,7 @@ from fakes.waiting import eventually
 from testbed.cluster import Cluster
 from testbed.control_plane import ControlPlane
 
-pytestmark = [pytest.mark.api, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.api, pytest.mark.timeout(400)]
 
 EPOCH, DEADLINE = "paddock.dev/drain-epoch", "paddock.dev/deadline"
 

@@ -12,7 +12,7 @@ from paddock_operator.backends.kubernetes.client import KubeClient
 from paddock_operator.backends.kubernetes.errors import Forbidden, QuotaExceeded
 from testbed.cluster import Cluster
 
-pytestmark = [pytest.mark.api, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.api, pytest.mark.timeout(400)]
 
 REQUESTS = "paddock_operator_apiserver_requests_total"
 

@@ -13,9 +13,8 @@ def _session(tmp_path: Path, *options: str, **environ: str) -> "subprocess.Compl
     """The cluster's own tests, with a cluster that is not there."""
     kept = {k: v for k, v in os.environ.items() if k not in ("CI", "PADDOCK_REQUIRE_TIERS")}
     # A cache of its own: who prepares tiers beside it for minutes is not waited for.
-    nowhere = {
-        "PADDOCK_TEST_KUBECONFIG": str(tmp_path / "none"), "XDG_CACHE_HOME": str(tmp_path / "cache"),
-    }  # fmt: skip
+    cache = str(tmp_path / "cache")
+    nowhere = {"PADDOCK_TEST_KUBECONFIG": str(tmp_path / "none"), "XDG_CACHE_HOME": cache}
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
          *options, "tests/cluster/test_testbed.py"],
