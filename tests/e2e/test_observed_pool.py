@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import re
@@ -59,11 +60,19 @@ async def scraped(pool: LocalPool, folder: Path) -> AsyncIterator[Prometheus]:
     try:
         async with httpx.AsyncClient(trust_env=False) as http:
             for port in targets.values():
-                lint((await http.get(f"http://127.0.0.1:{port}/metrics")).text)
+                lint(await eventually(functools.partial(page, http, port), what=f"port {port}"))
         await prometheus.start()
         yield prometheus
     finally:
         prometheus.kill()
+
+
+async def page(http: httpx.AsyncClient, port: int) -> str:
+    """The metrics that are shown there; a runner serves before it shows its own."""
+    try:
+        return (await http.get(f"http://127.0.0.1:{port}/metrics")).text
+    except httpx.TransportError:
+        return ""
 
 
 async def refused(pool: LocalPool, key: str) -> None:
@@ -80,14 +89,14 @@ def full_runners(pool: LocalPool) -> list[dict[str, Any]]:
 
 
 async def play(pool: LocalPool, script: Script, tally: Tally) -> None:
-    async with AsyncClient(pool.context.private_key, pool.context.url, timeout_s=40) as client:
+    async with AsyncClient(pool.context.private_key, pool.context.url, timeout_s=70) as client:
         await play_all(client, "pool", [0.2 * n for n in range(CALLERS)], script, tally)
 
 
 async def calls_while_everything_happens(pool: LocalPool) -> Tally:
     """More callers than slots, a killed runner, a roll-out under way."""
     tally = Tally()
-    script = Script(lines=("Hello!", "And?", "Bye then."), hold_s=25)
+    script = Script(lines=("Hello!", "And?", "Bye then."), hold_s=40, answer_timeout_s=60)
     calling = asyncio.create_task(play(pool, script, tally))
     full = await asyncio.to_thread(wait_for, "a full pool", lambda: full_runners(pool))
     await refused(pool, pool.context.public_key)

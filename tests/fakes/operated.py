@@ -22,6 +22,7 @@ from paddock.client.text import AgentSay, AgentTextDelta, AgentTextEnd, Ending, 
 from paddock_operator.backends.kubernetes.client import KubeClient
 from paddock_operator.backends.kubernetes.errors import NotFound
 from paddock_operator.backends.kubernetes.words import connections_path, pods_path, pools_path
+from testbed.control_plane import ControlPlane
 
 AGENT = Path(__file__).with_name("agent_program.py")
 POOL = "desk"
@@ -347,6 +348,13 @@ async def operated(
             await asyncio.wait([playing])
             with contextlib.suppress(NotFound):
                 await client.delete(f"/api/v1/nodes/{world.node}")
+
+
+async def api_server_back(plane: ControlPlane) -> None:
+    """Start it, once it was stopped, and wait until it answers; all else goes on meanwhile."""
+    plane.apiserver.start()  # not in a thread: the process would die with it
+    ready = plane.client.is_ready
+    await eventually(lambda: asyncio.to_thread(ready), within_s=60, what="the API server")
 
 
 async def quiet(world: Operated, seconds: float, versions: Callable[[], Any]) -> None:

@@ -14,7 +14,7 @@ from testbed import packages, prepare
 from testbed.cluster import Cluster
 from testbed.control_plane import ControlPlane
 from testbed.places import clusters_folder, keep_logs
-from testbed.plugin import TIERS, required, tier_of
+from testbed.plugin import TIERS, one_at_a_time, required, tier_of
 from testbed.postgres import Postgres, running
 from testbed.real_node import RealNode
 from testbed.waiting import wait_until
@@ -46,8 +46,10 @@ def prometheus_tools(request: pytest.FixtureRequest) -> None:
 
     Without them tests are skipped with the reason; where every tier is required they fail.
     """
-    if packages.missing(packages.PROMETHEUS) and request.config.option.prepare_tiers:
-        prepare.install(sorted(set(packages.PROMETHEUS.values())), _say)
+    if request.config.option.prepare_tiers:
+        with one_at_a_time():
+            if packages.missing(packages.PROMETHEUS):
+                prepare.install(sorted(set(packages.PROMETHEUS.values())), _say)
     for need, package in packages.missing(packages.PROMETHEUS).items():
         lack = f"{need} is missing; as root on Debian: apt-get install {package}"
         pytest.fail(lack) if required() else pytest.skip(lack)
