@@ -9,13 +9,14 @@ import pytest
 
 from fakes.caller import Caller, Refused
 from fakes.local_pool import LocalPool, wait_for
+from fakes.processes import free_port
 
 pytestmark = pytest.mark.timeout(400)
 
 
-def _up(pool: LocalPool, runners: int = 1) -> None:
-    pool.up()
-    wait_for(f"{runners} serving runner(s)", lambda: len(pool.serving()) >= runners)
+def _up(pool: LocalPool, *options: str) -> None:
+    pool.up(*options)
+    wait_for("a serving runner", pool.serving)
 
 
 def _crashes(pool: LocalPool) -> list[dict[str, Any]]:
@@ -43,7 +44,7 @@ def test_a_call_survives_kill_9_of_paddock_up_and_its_runner_is_adopted(pool: Lo
 
 
 def test_a_call_survives_kill_9_of_the_orchestrator(pool: LocalPool) -> None:
-    _up(pool)
+    _up(pool, "--port", str(free_port()))  # nobody else gets it while it is down
     with Caller(pool.context, "pool") as caller:
         assert caller.ask("one") == "heard one"
         os.kill(pool.record("orchestrator.json")["pid"], signal.SIGKILL)

@@ -127,7 +127,11 @@ class Server(Process):
     def http(self, key: str = "private") -> httpx.AsyncClient:
         text = self.keys.get(key, key)
         headers = {"Authorization": f"Bearer {text}"} if text else {}
-        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=60, trust_env=False)
+        # A connection that was idle is let go before the server lets it go: 5 s.
+        limits = httpx.Limits(keepalive_expiry=2.0)
+        return httpx.AsyncClient(
+            base_url=self.url, headers=headers, timeout=60, limits=limits, trust_env=False
+        )
 
     async def begin(self, agent: str = "desk", **body: Any) -> dict[str, Any]:
         """A started session."""

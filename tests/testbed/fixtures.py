@@ -30,7 +30,8 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     if given is not None:
         yield given
         return
-    clusters.sweep()
+    with one_at_a_time():  # two that remove the same would be in each other's way
+        clusters.sweep()
     name = f"pytest-{os.getpid()}"
     made = clusters.up(name, request.config.stash[TIERS].possible, say=_say)
     failed = request.session.testsfailed

@@ -1,8 +1,11 @@
 """The command against a real orchestrator and real runners."""
 
 import json
+import threading
 from collections.abc import Iterator
+from typing import Any
 
+import psutil
 import pytest
 
 from component.cli.conftest import Place, Process, Start
@@ -150,6 +153,35 @@ def test_dev_reloads_on_save_and_survives_broken_code(place: Place, start: Start
         return not [r for r in runners if r["connected"]]
 
     wait_until("no runner is connected", left, within_s=60)
+
+
+def test_a_reload_is_told_when_the_old_code_takes_no_new_call(place: Place, start: Start) -> None:
+    """Here it is slow to hear that it is to leave: it is frozen until the new code is there."""
+    assert place.paddock("init", str(place.folder / "frozen")).returncode == 0
+    process = start("dev", "frozen/agent.py", "--agent", "frozen", "--no-console")
+    process.until("frozen@dev runs on")
+    [old] = psutil.Process(process.popen.pid).children()
+
+    def shown() -> list[Any]:
+        listed: list[Any] = json.loads(place.paddock("runners", "frozen@dev", "-o", "json").stdout)
+        return [each for each in listed if each["connected"]]
+
+    def thaw_beside_the_new_one() -> None:
+        wait_until("two runners", lambda: len(shown()) == 2, within_s=60)
+        looked.wait(1.5)
+        old.resume()
+
+    looked = threading.Event()
+    old.suspend()
+    thawing = threading.Thread(target=thaw_beside_the_new_one)
+    thawing.start()
+    file = place.folder / "frozen" / "agent.py"
+    file.write_text(file.read_text() + "\n")
+    process.until("reloaded")
+    called = [each["runner_id"] for each in shown() if not each["draining"]]
+    looked.set()
+    thawing.join()
+    assert len(called) == 1
 
 
 def test_dev_brings_its_own_orchestrator(place: Place, start: Start) -> None:
