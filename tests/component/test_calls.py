@@ -84,10 +84,11 @@ async def test_an_entrypoint_that_raises_is_entered_once_and_ends_in_error(
 
 
 async def test_the_slot_of_a_call_is_taken_until_its_clean_up_is_over(
-    server: Server, run_agent: StartRunner
+    server: Server, run_agent: StartRunner, tmp_path: Path
 ) -> None:
     await run_agent(slots=1)
-    started = await server.begin(stubborn=0.7)
+    cleaned = tmp_path / "cleaned"
+    started = await server.begin(until=str(cleaned))
     async with TextChannel.connect(started["textUrl"], started["token"]) as channel:
         await heard(channel)
         await channel.hangup()
@@ -100,6 +101,7 @@ async def test_the_slot_of_a_call_is_taken_until_its_clean_up_is_over(
         async with server.http("public") as http:
             refused = await http.post("/v1/public/desk/start")
         assert refused.status_code == 429
+        cleaned.touch()
     await server.ended(started["sessionId"])
     await server.begin()
 

@@ -15,10 +15,11 @@ from websockets.exceptions import ConnectionClosed
 from component.conftest import StartRunner
 from component.test_calls import heard
 from fakes.processes import Server
-from fakes.waiting import eventually
+from fakes.waiting import PATIENCE_S, eventually
 from paddock.client.text import TextChannel
 
 FUZZ_S = float(os.environ.get("PADDOCK_FUZZ_S", "5"))
+LEAST_ATTACKS = 60
 REGISTER = {
     "type": "register",
     "worker_id": "fuzz",
@@ -37,7 +38,7 @@ def workers(server: Server, key: str = "runner") -> connect:
 
 async def closed(socket: ClientConnection) -> int:
     """The code that the orchestrator closes with."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         await socket.wait_closed()
     return socket.close_code or 0
 
@@ -71,7 +72,8 @@ async def test_a_runner_with_a_bad_key_is_closed_after_the_upgrade(
 
 async def test_a_frame_that_is_too_long_closes_its_socket(server: Server) -> None:
     async with workers(server) as socket:
-        await socket.send("x" * ((1 << 20) + 1))
+        with contextlib.suppress(ConnectionClosed):  # it may be cut off before its end
+            await socket.send("x" * ((1 << 20) + 1))
         assert await closed(socket) in (1009, 1006)
 
 
@@ -159,19 +161,18 @@ async def test_under_random_frames_the_process_stays_healthy_and_its_memory_flat
     async def dial_workers() -> ClientConnection:
         return await workers(server)
 
-    async def storm(seconds: float) -> int:
+    async def storm(seconds: float) -> None:
         until, count = time.monotonic() + seconds, 0
-        while time.monotonic() < until:
+        while time.monotonic() < until or count < LEAST_ATTACKS:
             await asyncio.gather(
                 attack(dial_workers, json.dumps(REGISTER)), attack(dial_workers, ""),
                 attack(dial_call, ""), return_exceptions=True,
             )  # fmt: skip
             count += 3
-        return count
 
     await storm(FUZZ_S / 2)
     before = server.resident_kib()
-    assert await storm(FUZZ_S / 2) > 20
+    await storm(FUZZ_S / 2)
     assert server.resident_kib() - before < 8_000
     assert server.exit_code is None
     assert "Traceback" not in server.text()

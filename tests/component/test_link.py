@@ -12,6 +12,7 @@ from paddock_operator.signals.link import REQUEST_TIMEOUT_S, OrchestratorLink
 async def test_many_commands_to_a_silent_orchestrator_are_given_up_together(
     server: Server,
 ) -> None:
+    """In requests of their own they would take 25 times as long as one."""
     link = OrchestratorLink(server.url, server.keys["private"])
     server.signal(signal.SIGSTOP)
     began = time.monotonic()
@@ -26,7 +27,7 @@ async def test_many_commands_to_a_silent_orchestrator_are_given_up_together(
         server.signal(signal.SIGCONT)
         await link.close()
     assert not any(told)
-    assert time.monotonic() - began < REQUEST_TIMEOUT_S + 3.0
+    assert time.monotonic() - began < 3 * REQUEST_TIMEOUT_S
 
 
 async def test_what_is_said_to_a_closed_link_is_not_heard_and_nothing_is_raised(

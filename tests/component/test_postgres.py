@@ -92,7 +92,7 @@ async def test_without_its_database_starts_are_refused_and_calls_go_on_and_are_r
         await ending.say("bye")
         await rest(ending)
         await asyncio.to_thread(mend, postgres)
-        await eventually(lambda: ready(http), within_s=20)
+        await eventually(lambda: ready(http))
         assert (await http.post(START)).status_code == 200
         assert await server.ended(over["sessionId"]) == ("completed", "sold")
         await channel.say("two")
@@ -125,7 +125,7 @@ async def test_every_answered_start_is_known_after_the_orchestrator_was_killed_u
             callers = [
                 asyncio.create_task(_call_until(stopping, server, answered)) for _ in range(6)
             ]
-            await eventually(functools.partial(_has, answered, len(answered) + 30), within_s=30)
+            await eventually(functools.partial(_has, answered, len(answered) + 30))
             server.kill()
             stopping.set()
             await asyncio.gather(*callers)
@@ -184,7 +184,7 @@ async def test_whose_database_another_one_took_ends_and_says_so(
             second.contexts.write_text(first.contexts.read_text())
             await second.start()
             proxy.open = True
-            assert await first.exited(within_s=30) == 1
+            assert await first.exited() == 1
             last = first.text().splitlines()[-1]
             assert last.startswith("Error: another orchestrator works on postgresql://127.0.0.1:")
             assert "Traceback" not in first.text()

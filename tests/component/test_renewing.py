@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 
 from fakes.processes import Server
-from fakes.waiting import eventually
+from fakes.waiting import PATIENCE_S, eventually
 from paddock_operator.signals import link as links
 from paddock_operator.signals.link import OrchestratorLink
 
@@ -20,7 +20,7 @@ async def test_what_the_orchestrator_forgot_is_to_be_declared_again(server: Serv
         server.kill()
         await server.start()
         link.renew("desk")
-        await eventually(lambda: not link.stands("desk"), within_s=links.RENEW_S + 5)
+        await eventually(lambda: not link.stands("desk"), within_s=links.RENEW_S + PATIENCE_S)
     finally:
         following.cancel()
         with contextlib.suppress(asyncio.CancelledError):

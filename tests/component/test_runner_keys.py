@@ -14,8 +14,8 @@ from fakes.processes import Server
 from fakes.waiting import eventually
 from paddock.client.text import TextChannel
 
-AT_ONCE_S = 2.0
-"""A second, and what a busy machine adds."""
+AT_ONCE_S = 20.0
+"""A second, and what a busy machine adds; less than it takes to miss a runner: 25 s."""
 
 
 async def make(server: Server, **limits: Any) -> dict[str, Any]:
@@ -55,11 +55,10 @@ async def test_a_withdrawn_key_closes_the_sockets_it_opened_and_no_other(
 
 
 async def test_an_expired_key_closes_its_sockets(server: Server) -> None:
-    key = await make(server, expires_in_s=1.0)
+    key = await make(server, expires_in_s=3.0)
     async with workers(server, key["key"]) as socket:
         await socket.send(json.dumps(REGISTER))
         await socket.recv()
-        await asyncio.wait((asyncio.ensure_future(socket.wait_closed()),), timeout=1.0)
         assert await refused(socket)
 
 

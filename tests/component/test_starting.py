@@ -62,14 +62,14 @@ async def test_a_key_that_asks_too_often_is_told_when_to_come_again(
     server: Server, run_agent: StartRunner
 ) -> None:
     server.kill()
-    server.options = ("--starts-per-s", "1", "--starts-burst", "2")
+    server.options = ("--starts-per-s", "0.02", "--starts-burst", "2")
     await server.start()
     await run_agent()
     async with server.http("public") as http:
-        answers = [await http.post(START) for _ in range(4)]
+        answers = [await http.post(START) for _ in range(3)]
     assert [a.status_code for a in answers[:2]] == [200, 200]
-    refusal(answers[3], 429, "rate_limited")
-    assert answers[3].headers["Retry-After"] == "1"
+    refusal(answers[2], 429, "rate_limited")
+    assert 1 <= int(answers[2].headers["Retry-After"]) <= 50
 
 
 async def test_a_key_opens_nothing_once_it_is_revoked_or_expired(
@@ -150,13 +150,13 @@ async def test_a_caller_who_leaves_while_it_waits_leaves_nothing_behind(server: 
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
-    await server.idle(within_s=3)
+    await server.idle()
     async with server.http("public") as http:
         retried = asyncio.create_task(http.post(START, headers={"Idempotency-Key": "gone"}))
         await eventually(queued)
         retried.cancel()
         await asyncio.gather(retried, return_exceptions=True)
-    await server.idle(within_s=3)
+    await server.idle()
     assert "Traceback" not in server.text()
     assert "ASGI" not in server.text()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from e2e.pages import Block
 from testbed.waiting import wait_until
 
-LEAVE_S = 10.0
+LEAVE_S = 60.0
 _STAYS = {
     "kubectl .*port-forward": "Forwarding",
     "paddock up": "creating",
@@ -27,7 +27,7 @@ class Reader:
     """A person at a shell in `folder`. `words`: what is put in the place of what a page has."""
 
     def __init__(
-        self, folder: Path, environ: Mapping[str, str], *, logs: Path, patience_s: float = 30
+        self, folder: Path, environ: Mapping[str, str], *, logs: Path, patience_s: float = 120
     ) -> None:
         """`logs`: where the output of commands that stay goes; `patience_s`: how long a block may
         take."""
@@ -87,7 +87,7 @@ class Reader:
             assert process.poll() is None, f"{block.place}: {log.read_text()}"
             return works in log.read_text()
 
-        wait_until(f"{block.place} at work", at_work, within_s=30, log=log)
+        wait_until(f"{block.place} at work", at_work, within_s=60, log=log)
         return log.read_text()
 
     def _compare(self, block: Block, output: str) -> None:

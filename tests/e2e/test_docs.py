@@ -61,7 +61,7 @@ class Operator(Reader):
             "PATH": f"{commands}:{os.environ['PATH']}",
             "PADDOCK_CONTEXTS": str(home / "contexts.json"),
         }  # fmt: skip
-        super().__init__(CHECKOUT, environ, logs=home, patience_s=400)
+        super().__init__(CHECKOUT, environ, logs=home, patience_s=800)
         self.words["(?<=[ =])REGISTRY/"] = f"{REGISTRY}/"
 
     def types(self, block: Block, *, ends: int = 0) -> None:
@@ -83,7 +83,7 @@ def reader(cluster: Cluster, tmp_path: Path) -> Iterator[Operator]:
 
 
 @pytest.mark.realnode
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
 def test_the_pages_for_operators_do_what_they_say(
     reader: Operator, cluster: Cluster, tmp_path: Path
 ) -> None:

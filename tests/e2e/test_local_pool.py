@@ -3,18 +3,26 @@
 import os
 import signal
 import time
+from typing import Any
 
 import pytest
 
 from fakes.caller import Caller, Refused
 from fakes.local_pool import LocalPool, wait_for
+from fakes.processes import free_port
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(400)
 
 
-def _up(pool: LocalPool, runners: int = 1) -> None:
-    pool.up()
-    wait_for(f"{runners} serving runner(s)", lambda: len(pool.serving()) >= runners)
+def _up(pool: LocalPool, *options: str) -> None:
+    pool.up(*options)
+    wait_for("a serving runner", pool.serving)
+
+
+def _crashes(pool: LocalPool) -> list[dict[str, Any]]:
+    """As the status tells them."""
+    found: list[dict[str, Any]] = pool.status().get("pool", {}).get("crashes", [])
+    return found
 
 
 def test_a_call_survives_kill_9_of_paddock_up_and_its_runner_is_adopted(pool: LocalPool) -> None:
@@ -36,7 +44,7 @@ def test_a_call_survives_kill_9_of_paddock_up_and_its_runner_is_adopted(pool: Lo
 
 
 def test_a_call_survives_kill_9_of_the_orchestrator(pool: LocalPool) -> None:
-    _up(pool)
+    _up(pool, "--port", str(free_port()))  # nobody else gets it while it is down
     with Caller(pool.context, "pool") as caller:
         assert caller.ask("one") == "heard one"
         os.kill(pool.record("orchestrator.json")["pid"], signal.SIGKILL)
@@ -69,23 +77,22 @@ def test_a_runner_killed_with_a_call_is_lost_at_once_reported_and_replaced(
         lambda: (r := pool.serving()) and r[0]["runner"] != runner["runner"] and r,
     )
     assert len(replaced) >= 1
-    crashes = pool.status()["pool"]["crashes"]
+    crashes = wait_for("the crash in the status", lambda: _crashes(pool))
     assert crashes[0]["runner"] == runner["runner"]
     assert crashes[0]["exit"] == "killed by SIGKILL"
 
 
 def test_runners_that_cannot_start_back_off_and_say_their_last_words(pool: LocalPool) -> None:
     pool.write(command="[python, -c, \"import sys; sys.exit('no microphone')\"]", backoff=2)
+    began = time.monotonic()
     pool.up()
-    crashes = wait_for(
-        "a crash in the status", lambda: pool.status().get("pool", {}).get("crashes")
-    )
+    crashes = wait_for("a crash in the status", lambda: _crashes(pool))
     assert crashes[0]["lines"] == ["no microphone"]
     assert crashes[0]["exit"] == "exit code 1"
-    seen = len(crashes)
     time_to_look = time.monotonic() + 4.0
     wait_for("four seconds to pass", lambda: time.monotonic() > time_to_look)
-    assert len(pool.status()["pool"]["crashes"]) <= seen + 2
+    again = wait_for("the status", lambda: _crashes(pool))
+    assert len(again) <= 1 + (time.monotonic() - began) / 2, "one at once, then every 2 s at most"
     assert "no microphone" in pool.paddock("status", "pool").stdout
 
 
@@ -105,7 +112,7 @@ def test_saving_the_manifest_rolls_out_without_cutting_the_call(pool: LocalPool)
     wait_for(
         "the old revision to leave",
         lambda: (
-            (rs := pool.status()["pool"]["runners"])
+            (rs := pool.status().get("pool", {}).get("runners"))
             and all(r["revision"] != old["revision"] for r in rs)
         ),
     )
@@ -135,7 +142,7 @@ def test_ctrl_c_waits_for_the_call_and_then_leaves_nothing(pool: LocalPool) -> N
             Caller(pool.context, "pool")
         assert refused.value.answer.status_code in (429, 503)
         assert caller.hang_up()["reason"] == "completed"
-    assert pool.processes[0].wait(30) == 0
+    assert pool.processes[0].wait(60) == 0
     assert list((pool.folder / "state" / "pool" / "runners").glob("*.json")) == []
 
 
@@ -148,7 +155,7 @@ def test_a_second_ctrl_c_forces(pool: LocalPool) -> None:
         pool.processes[0].send_signal(signal.SIGINT)
 
         assert caller.wait_for("call.ended")["reason"] == "terminated"
-    assert pool.processes[0].wait(30) == 0
+    assert pool.processes[0].wait(60) == 0
 
 
 def test_down_drains_what_a_killed_up_left_behind(pool: LocalPool) -> None:
@@ -191,7 +198,7 @@ def test_beyond_the_maximum_a_start_gets_its_429_at_once(pool: LocalPool) -> Non
     with pytest.raises(Refused) as refused:
         Caller(pool.context, "pool")
 
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 20.0, "it need not wait in the queue, which takes 45 s"
     body = refused.value.answer.json()
     assert (body["status"], body["code"], body["reason"]) == (429, "429", "at_capacity")
     assert int(refused.value.answer.headers["Retry-After"]) >= 1
@@ -204,8 +211,10 @@ def test_logs_show_what_the_runners_wrote(pool: LocalPool) -> None:
     _up(pool)
     runner = pool.serving()[0]["runner"]
 
-    shown = pool.paddock("logs", "pool", "--runner", runner)
+    def shown() -> str:
+        done = pool.paddock("logs", "pool", "--runner", runner)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
-    assert shown.returncode == 0, shown.stderr
-    assert f"{runner} | " in shown.stdout
-    assert "registered" in shown.stdout
+    wait_for("what it wrote", lambda: "registered" in shown())
+    assert f"{runner} | " in shown()

@@ -59,7 +59,7 @@ def rank(block: Block) -> int:
     return next((n for n, each in enumerate(LAST, 1) if each in block.commands), 0)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 def test_the_readme_and_the_page_of_the_command_line_do_what_they_say(reader: Reader) -> None:
     """On one pool, which ends at `paddock down`. What both have in common is run once."""
     for block in sorted((b for b in BLOCKS if b.section != POSTGRESQL), key=rank):
@@ -71,19 +71,19 @@ def test_the_readme_and_the_page_of_the_command_line_do_what_they_say(reader: Re
             reader.folder /= "first"
             context = ContextFile.load(reader.environ).contexts[AGENT]
             reader.words[r"pk_\.\.\."] = context.public_key
-            wait_until("a runner", lambda: AGENT in paddock(reader, "runners"), within_s=20)
+            wait_until("a runner", lambda: AGENT in paddock(reader, "runners"), within_s=60)
 
 
 def paddock(reader: Reader, *words: str) -> str:
     """What it says."""
     command = [sys.executable, "-m", "paddock", *words]
     return subprocess.run(
-        command, env=reader.environ, capture_output=True, text=True, timeout=20, check=True
+        command, env=reader.environ, capture_output=True, text=True, timeout=60, check=True
     ).stdout
 
 
 @pytest.mark.postgres
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 def test_an_orchestrator_on_postgresql_is_started_as_the_page_says(
     reader: Reader, shared_postgres: Postgres
 ) -> None:

@@ -1,7 +1,8 @@
 """A runner program for tests: `python agent_program.py`, configured by the environment.
 
 What a call does depends on its data: `{"crash": true}` raises, `{"entered": path}` writes a line
-there first, `{"stubborn": seconds}` takes that long to clean up. Otherwise it repeats what it
+there first, `{"stubborn": seconds}` takes that long to clean up, `{"until": path}` until a
+file is there, which is removed then. Otherwise it repeats what it
 hears; at "bye" it ends the call as "sold".
 """
 
@@ -14,6 +15,15 @@ from paddock import AgentRunner, CallContext
 def note(path: Path, text: str) -> None:
     with path.open("a") as file:
         file.write(f"{text}\n")
+
+
+def removed(path: Path) -> bool:
+    """Whether it was there; it is no more."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 async def entrypoint(ctx: CallContext) -> None:
@@ -40,6 +50,8 @@ async def entrypoint(ctx: CallContext) -> None:
     await session.run()
     if "stubborn" in data:
         await asyncio.sleep(data["stubborn"])
+    while "until" in data and not removed(Path(data["until"])):  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ class Refused(Exception):
 class Caller:
     """One call. Reconnects its channel by token when told to."""
 
-    def __init__(self, context: Context, agent: str, *, timeout_s: float = 40.0) -> None:
+    def __init__(self, context: Context, agent: str, *, timeout_s: float = 60.0) -> None:
         answer = httpx.post(
             f"{context.url}/v1/public/{agent}/start",
             headers={"Authorization": f"Bearer {context.public_key}"},
@@ -43,7 +43,7 @@ class Caller:
 
     def _connect(self) -> ClientConnection:
         url = f"{self._url}&received={self.received}"
-        return self._sockets.enter_context(connect(url, proxy=None, open_timeout=10))
+        return self._sockets.enter_context(connect(url, proxy=None, open_timeout=45))
 
     def reconnect(self) -> None:
         """Come back after the socket was lost."""
@@ -64,7 +64,7 @@ class Caller:
                 return reply
             reply += frame["text"]
 
-    def wait_for(self, *events: str, timeout_s: float = 15.0) -> dict[str, Any]:
+    def wait_for(self, *events: str, timeout_s: float = 45.0) -> dict[str, Any]:
         """The next frame of one of these kinds; what comes before it is kept in `heard`."""
         while True:
             frame: dict[str, Any] = json.loads(self._socket.recv(timeout=timeout_s))

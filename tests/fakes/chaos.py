@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fakes.fault_proxy import NONE, SOME, FaultProxy
-from fakes.operated import POOL, Operated, OperatorProcess
+from fakes.operated import POOL, Operated, OperatorProcess, api_server_back
 from fakes.processes import Process
 from fakes.stub_kubelet import SCHEDULER
 from fakes.waiting import eventually
@@ -118,8 +118,15 @@ class ChaoticWorld(Operated):
     async def free(self, lease: str) -> None:
         """The lease of an operator that was killed: nobody waits until it is over."""
         path = f"/apis/coordination.k8s.io/v1/namespaces/{lease}/leases/paddock-operator"
-        with contextlib.suppress(NotFound):
-            await self.client.delete(path)
+
+        async def freed() -> bool:
+            with contextlib.suppress(KubeError):  # the API server may be away
+                with contextlib.suppress(NotFound):
+                    await self.client.delete(path)
+                return True
+            return False
+
+        await eventually(freed, within_s=60, what=f"the end of {path}")
 
     async def patch(self, spec: Json) -> None:
         """As soon as somebody takes it."""
@@ -264,9 +271,7 @@ async def _to_its_end(doing: Awaitable[None]) -> None:
 async def _away(plane: ControlPlane, seconds: float) -> None:
     await asyncio.to_thread(plane.stop_apiserver)
     await asyncio.sleep(seconds)
-    plane.apiserver.start()  # not in a thread: the process would die with it
-    ready = plane.client.is_ready
-    await eventually(lambda: asyncio.to_thread(ready), within_s=60, what="the API server")
+    await api_server_back(plane)
 
 
 def _script(hold_s: float) -> Script:

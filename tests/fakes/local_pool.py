@@ -40,7 +40,7 @@ kind: AgentDeployment
 metadata: {{name: pool}}
 spec:
   sessionsPerRunner: 2
-  sessions: {{queueTimeoutSeconds: 20}}
+  sessions: {{queueTimeoutSeconds: 45}}
   scaling: {{minRunners: {least}, maxRunners: {most}, startupSecondsHint: 1,
              meanSessionSecondsHint: 5}}
   drain: {{timeoutSeconds: 90, warnBeforeSeconds: 5}}
@@ -82,7 +82,7 @@ class LocalPool:
         self.processes.append(process)
         return process
 
-    def paddock(self, *words: str, timeout: float = 60) -> "subprocess.CompletedProcess[str]":
+    def paddock(self, *words: str, timeout: float = 120) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [sys.executable, "-m", "paddock", *words], cwd=self.folder, env=self.env,
             capture_output=True, text=True, timeout=timeout, check=False,
@@ -100,7 +100,7 @@ class LocalPool:
         """GET as the manager; {} while nothing answers."""
         with contextlib.suppress(httpx.HTTPError, KeyError, ValueError):
             key = {"Authorization": f"Bearer {self.context.private_key}"}
-            answer = httpx.get(self.context.url + path, headers=key, timeout=5, trust_env=False)
+            answer = httpx.get(self.context.url + path, headers=key, timeout=20, trust_env=False)
             return answer.json()
         return {}
 
@@ -135,7 +135,7 @@ def kill_all_of(home: str) -> None:
                 os.kill(each.pid, signal.SIGKILL)
 
 
-def wait_for(what: str, check: Callable[[], Any], timeout_s: float = 30.0) -> Any:
+def wait_for(what: str, check: Callable[[], Any], timeout_s: float = 60.0) -> Any:
     """Poll until `check` is truthy; fails naming what was waited for."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:

@@ -18,10 +18,11 @@ from fakes.process_kubelet import SCHEDULER, ProcessKubelet
 from fakes.processes import Process, Server
 from fakes.waiting import eventually
 from paddock.client.client import AsyncClient
-from paddock.client.text import AgentSay, Ending, TextChannel
+from paddock.client.text import AgentSay, AgentTextDelta, AgentTextEnd, Ending, TextChannel
 from paddock_operator.backends.kubernetes.client import KubeClient
 from paddock_operator.backends.kubernetes.errors import NotFound
 from paddock_operator.backends.kubernetes.words import connections_path, pods_path, pools_path
+from testbed.control_plane import ControlPlane
 
 AGENT = Path(__file__).with_name("agent_program.py")
 POOL = "desk"
@@ -64,23 +65,30 @@ class OperatorProcess(Process):
 class Call:
     """One caller who talks and listens."""
 
-    def __init__(self, session_id: str, channel: TextChannel) -> None:
+    def __init__(self, session_id: str, channel: TextChannel, *, answers: str = "heard {}") -> None:
+        """`answers`: what the agent says to what it hears."""
         self.session_id = session_id
         self.channel = channel
+        self._answers = answers
         self._said: list[str] = []
         self._listening = asyncio.create_task(self._listen())
 
     async def _listen(self) -> None:
+        words = ""
         async for event in self.channel:
             if isinstance(event, AgentSay):
                 self._said.append(event.text)
+            elif isinstance(event, AgentTextDelta):
+                words += event.text
+            elif isinstance(event, AgentTextEnd):
+                self._said.append(words.strip())
+                words = ""
 
     async def ask(self, text: str, *, within_s: float = 45) -> None:
         """Say it and hear the answer: the call lives."""
         await self.channel.say(text)
-        await eventually(
-            lambda: f"heard {text}" in self._said, within_s=within_s, what=f"answer to {text}"
-        )
+        answer = self._answers.format(text)
+        await eventually(lambda: answer in self._said, within_s=within_s, what=f"answer to {text}")
 
     async def ended(self, *, within_s: float = 45) -> Ending:
         """How it ended, once it has."""
@@ -175,7 +183,7 @@ class Operated:
         """Apply the pool; `changes` are of its spec, section by section."""
         sections: Json = {
             "sessionsPerRunner": 2,
-            "sessions": {"queueTimeoutSeconds": 25, "placement": "Spread"},
+            "sessions": {"queueTimeoutSeconds": 60, "placement": "Spread"},
             "scaling": {
                 "policy": "Buffer", "minRunners": 1, "maxRunners": 4, "warmSessions": 0,
                 "scaleDown": {"stabilizationSeconds": 2, "maxDraining": 4},
@@ -297,9 +305,9 @@ class Operated:
     # -- calls ------------------------------------------------------------------------------
 
     def caller(self) -> AsyncClient:
-        return AsyncClient(self.server.keys["private"], self.server.url)
+        return AsyncClient(self.server.keys["private"], self.server.url, timeout_s=70)
 
-    async def call(self, *, timeout_s: float = 30) -> Call:
+    async def call(self, *, timeout_s: float = 70) -> Call:
         """A call that has begun, and was answered."""
         client = await self._stack.enter_async_context(
             AsyncClient(self.server.keys["private"], self.server.url, timeout_s=timeout_s)
@@ -342,6 +350,13 @@ async def operated(
                 await client.delete(f"/api/v1/nodes/{world.node}")
 
 
+async def api_server_back(plane: ControlPlane) -> None:
+    """Start it, once it was stopped, and wait until it answers; all else goes on meanwhile."""
+    plane.apiserver.start()  # not in a thread: the process would die with it
+    ready = plane.client.is_ready
+    await eventually(lambda: asyncio.to_thread(ready), within_s=60, what="the API server")
+
+
 async def quiet(world: Operated, seconds: float, versions: Callable[[], Any]) -> None:
     """Nothing that `versions` tells changes for so long."""
     before = await versions()
@@ -352,4 +367,4 @@ async def quiet(world: Operated, seconds: float, versions: Callable[[], Any]) ->
         assert await versions() == before
         return loop.time() > until
 
-    await eventually(over, within_s=seconds + 5, what="quiet")
+    await eventually(over, within_s=seconds + 60, what="quiet")

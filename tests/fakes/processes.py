@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,16 +10,17 @@ from typing import Any
 
 import httpx
 
-from fakes.waiting import eventually
+from fakes.waiting import PATIENCE_S, eventually
+from testbed.ports import free_ports
 
 _ORCHESTRATOR = "from paddock_orchestrator.cli import orchestrator; orchestrator()"
 _AGENT = Path(__file__).with_name("agent_program.py")
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """One that stays free while nobody listens on it, so that a server may come back on it."""
+    (port,) = free_ports(1)
+    return port
 
 
 class Process:
@@ -66,7 +66,7 @@ class Process:
             self.child.kill()
             self.child.wait()
 
-    async def exited(self, within_s: float = 10.0) -> int:
+    async def exited(self, within_s: float = PATIENCE_S) -> int:
         code = await eventually(
             lambda: None if self.exit_code is None else (self.exit_code,), within_s=within_s,
             what=f"exit of {self.log.name}",
@@ -100,7 +100,7 @@ class Server(Process):
             *self.options,
         ]  # fmt: skip
         self.spawn(command, {"PADDOCK_CONTEXTS": str(self.contexts)})
-        await eventually(lambda: self._listening(before), within_s=20, what="listening")
+        await eventually(lambda: self._listening(before), what="listening")
         context = json.loads(self.contexts.read_text())["contexts"][0]
         self.keys = {k: context[f"{k}_key"] for k in ("private", "public", "runner")}
 
@@ -127,7 +127,11 @@ class Server(Process):
     def http(self, key: str = "private") -> httpx.AsyncClient:
         text = self.keys.get(key, key)
         headers = {"Authorization": f"Bearer {text}"} if text else {}
-        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=60, trust_env=False)
+        # A connection that was idle is let go before the server lets it go: 5 s.
+        limits = httpx.Limits(keepalive_expiry=2.0)
+        return httpx.AsyncClient(
+            base_url=self.url, headers=headers, timeout=60, limits=limits, trust_env=False
+        )
 
     async def begin(self, agent: str = "desk", **body: Any) -> dict[str, Any]:
         """A started session."""
@@ -153,7 +157,7 @@ class Server(Process):
         found: dict[str, Any] = await self.get(f"/v1/sessions/{session_id}")
         return found
 
-    async def ended(self, session_id: str, within_s: float = 10.0) -> tuple[str, str]:
+    async def ended(self, session_id: str, within_s: float = PATIENCE_S) -> tuple[str, str]:
         """How the session ended, once it has and its slot is free."""
 
         async def row() -> dict[str, Any] | None:
@@ -164,7 +168,7 @@ class Server(Process):
         assert found is not None
         return (found["end_reason"], found["end_detail"])
 
-    async def idle(self, agent: str = "desk", within_s: float = 10.0) -> None:
+    async def idle(self, agent: str = "desk", within_s: float = PATIENCE_S) -> None:
         """Nothing is in flight or queued."""
 
         async def nothing() -> bool:
@@ -191,7 +195,7 @@ class RunnerProcess(Process):
             "PADDOCK_CONTEXTS": str(self.server.contexts),
         }
         self.spawn([sys.executable, str(_AGENT)], settings | env)
-        await eventually(self.connected, within_s=20, what=f"registration of {self.name}")
+        await eventually(self.connected, what=f"registration of {self.name}")
 
     async def connected(self) -> bool:
         if self.exit_code is not None:

@@ -43,7 +43,7 @@ class Prometheus(Process):
             ],
             {},
         )  # fmt: skip
-        await eventually(self._scraping, within_s=30, what="a scrape of every target")
+        await eventually(self._scraping, within_s=60, what="a scrape of every target")
 
     def _config(self) -> dict[str, Any]:
         return {

@@ -9,6 +9,8 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from fakes.waiting import PATIENCE_S
+
 _TO_RUNNER: dict[str, dict[str, type]] = {
     "registered": {"heartbeat_interval_s": int, "transport_ack": str},
     "job.assign": {
@@ -45,7 +47,7 @@ class V2Runner:
 
     async def __aenter__(self) -> "V2Runner":
         self._begin(self._control())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await self.registered.wait()
         return self
 

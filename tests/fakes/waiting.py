@@ -5,9 +5,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+PATIENCE_S = 45.0
+"""How long a machine that is busy with other things may take for what is done at once."""
+
 
 async def eventually(
-    condition: Callable[[], Any], *, within_s: float = 10.0, what: str = ""
+    condition: Callable[[], Any], *, within_s: float = PATIENCE_S, what: str = ""
 ) -> Any:
     """The first truthy result of `condition`, awaited if it can be, until the deadline."""
     until = time.monotonic() + within_s

@@ -21,7 +21,7 @@ from testbed.processes import end_all, is_running
 from testbed.real_node import RealNode
 from testbed.tiers import Tier
 
-_KUBECTL_S = 60.0
+_KUBECTL_S = 180.0
 _HELM_S = 900.0
 Say = Callable[[str], None]
 EXISTING = "PADDOCK_TEST_KUBECONFIG"
@@ -136,14 +136,21 @@ def up(
     folder = make_private(clusters_folder()) / name
     folder.mkdir(mode=0o700)
     if not detached:
-        argv = Path(f"/proc/{os.getpid()}/cmdline").read_text().rstrip("\0").split("\0")
-        (folder / "owner.json").write_text(json.dumps({"pid": os.getpid(), "argv": argv}))
+        _sign(folder)
     try:
         return _start(folder, tiers, tools, detached, apiserver_flags, controller_flags)
     except BaseException:
         say(f"the logs are kept in {keep_logs(folder)}")
         down(folder)
         raise
+
+
+def _sign(folder: Path) -> None:
+    """Say whose the cluster is. At once: another process may look at any moment."""
+    argv = Path(f"/proc/{os.getpid()}/cmdline").read_text().rstrip("\0").split("\0")
+    unfinished = folder / "owner.unfinished"
+    unfinished.write_text(json.dumps({"pid": os.getpid(), "argv": argv}))
+    unfinished.rename(folder / "owner.json")
 
 
 def _start(

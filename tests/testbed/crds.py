@@ -34,7 +34,7 @@ def install(client: ApiClient, definitions: list[dict[str, Any]]) -> None:
     for name in names:
         wait_until(
             f"definition {name} established", lambda name=name: _is_served(client, name),  # type: ignore[misc]
-            within_s=15,
+            within_s=60,
         )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from testbed.waiting import wait_until
 
 _ANNOTATION = {"kwok.x-k8s.io/node": "fake"}
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
-_PATIENCE_S = 30.0
+_PATIENCE_S = 60.0
 
 
 class FakeNodes:

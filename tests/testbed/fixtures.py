@@ -14,7 +14,7 @@ from testbed import packages, prepare
 from testbed.cluster import Cluster
 from testbed.control_plane import ControlPlane
 from testbed.places import clusters_folder, keep_logs
-from testbed.plugin import TIERS, required, tier_of
+from testbed.plugin import TIERS, one_at_a_time, required, tier_of
 from testbed.postgres import Postgres, running
 from testbed.real_node import RealNode
 from testbed.waiting import wait_until
@@ -30,7 +30,8 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     if given is not None:
         yield given
         return
-    clusters.sweep()
+    with one_at_a_time():  # two that remove the same would be in each other's way
+        clusters.sweep()
     name = f"pytest-{os.getpid()}"
     made = clusters.up(name, request.config.stash[TIERS].possible, say=_say)
     failed = request.session.testsfailed
@@ -46,8 +47,10 @@ def prometheus_tools(request: pytest.FixtureRequest) -> None:
 
     Without them tests are skipped with the reason; where every tier is required they fail.
     """
-    if packages.missing(packages.PROMETHEUS) and request.config.option.prepare_tiers:
-        prepare.install(sorted(set(packages.PROMETHEUS.values())), _say)
+    if request.config.option.prepare_tiers:
+        with one_at_a_time():
+            if packages.missing(packages.PROMETHEUS):
+                prepare.install(sorted(set(packages.PROMETHEUS.values())), _say)
     for need, package in packages.missing(packages.PROMETHEUS).items():
         lack = f"{need} is missing; as root on Debian: apt-get install {package}"
         pytest.fail(lack) if required() else pytest.skip(lack)
@@ -93,7 +96,7 @@ def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]
     cluster.client.create("/api/v1/namespaces", manifest)
     account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
     wait_until(
-        f"service account of {name}", lambda: cluster.client.ask("GET", account).ok, within_s=30
+        f"service account of {name}", lambda: cluster.client.ask("GET", account).ok, within_s=60
     )
     yield name
     with contextlib.suppress(ConnectionError):  # the test stopped the server, which is mended later

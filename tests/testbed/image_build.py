@@ -17,7 +17,7 @@ from testbed.processes import Component
 from testbed.waiting import tail, wait_until
 
 _LEFT = ("/run/docker/plugins", "/run/docker", "/run/containerd/s", "/run/containerd")
-_PATIENCE_S = 30.0
+_PATIENCE_S = 60.0
 _BUILD_S = 1800.0
 
 

@@ -64,7 +64,7 @@ class TierSession:
         if not needed or session.config.option.collectonly:
             return
         tiers = frozenset(tier for tier in Tier if tier in needed)
-        with _one_at_a_time():
+        with one_at_a_time():
             if session.config.option.prepare_tiers:
                 _prepare(session.config, tiers, with_postgres=postgres.MARK in needed)
             self._verdicts = doctor.examine() if tiers else []
@@ -126,7 +126,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @contextlib.contextmanager
-def _one_at_a_time() -> Iterator[None]:
+def one_at_a_time() -> Iterator[None]:
     """Of several processes one prepares, and the others find it done."""
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)

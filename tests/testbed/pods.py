@@ -48,7 +48,7 @@ def is_ready(client: ApiClient, namespace: str, name: str) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
-def wait_ready(client: ApiClient, namespace: str, name: str, within_s: float = 30) -> float:
+def wait_ready(client: ApiClient, namespace: str, name: str, within_s: float = 60) -> float:
     """How many seconds it took. Raises NotReady."""
 
     def ready() -> bool:
@@ -57,7 +57,7 @@ def wait_ready(client: ApiClient, namespace: str, name: str, within_s: float = 3
     return wait_until(f"pod {name} ready", ready, within_s=within_s)
 
 
-def wait_gone(client: ApiClient, namespace: str, name: str, within_s: float = 30) -> float:
+def wait_gone(client: ApiClient, namespace: str, name: str, within_s: float = 60) -> float:
     """How many seconds it took until there is no such pod."""
 
     def gone() -> bool:

@@ -68,7 +68,7 @@ class Postgres:
         (self._data / "postmaster.pid").unlink(missing_ok=True)
         self._server.start()
         wait_until(
-            "PostgreSQL", self._answers, within_s=30, log=self._server.log,
+            "PostgreSQL", self._answers, within_s=60, log=self._server.log,
             alive=lambda: self._server.running,
         )  # fmt: skip
 

@@ -91,7 +91,7 @@ class Held(Page):
     def collect(self) -> Iterator[Family]:
         self.writers.append(threading.current_thread())
         Held.most = max(Held.most, len(self.writers))
-        assert self.may.wait(10)
+        assert self.may.wait(60)
         self.writers.pop()
         return super().collect()
 

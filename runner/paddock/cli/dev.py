@@ -1,6 +1,7 @@
 """`paddock dev`: orchestrator, runner and console in one command, reloading on save."""
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -21,6 +22,8 @@ from paddock.errors import PaddockError
 
 LOOK_S = 0.5
 REGISTER_TIMEOUT_S = 30.0
+LEAVE_TIMEOUT_S = 10.0
+"""How long a runner may take to hear that it is to leave."""
 TERMINATED = 143
 """Exit code after SIGTERM, as shells count it."""
 
@@ -156,6 +159,7 @@ class Reloading:
         if old is not None:
             old.terminate()
             self._leaving.append(old)
+            await self._until_only_the_newest_is_called()
         note("reloaded; new calls meet the new code")
 
     async def _start(self) -> tuple[Child, str]:
@@ -188,6 +192,17 @@ class Reloading:
                 raise Failure(last or f"the runner ended with {child.process.returncode}")
             await asyncio.wait((child.reading,), timeout=0.1)
         raise Failure(f"the runner did not register within {REGISTER_TIMEOUT_S:g} s")
+
+    async def _until_only_the_newest_is_called(self) -> None:
+        """What was told to leave may hear it a bit later. Does not wait for it for ever."""
+        older = {f"dev-{os.getpid()}-{n}" for n in range(1, self._number)}
+        with contextlib.suppress(TimeoutError, PaddockError):
+            async with asyncio.timeout(LEAVE_TIMEOUT_S):
+                while any(  # noqa: ASYNC110  # nobody is woken by what runners say
+                    runner.runner_id in older and runner.connected and not runner.draining
+                    for runner in await self._client.runners.list()
+                ):
+                    await asyncio.sleep(0.05)
 
     def _stamps(self) -> dict[str, int]:
         """Modification times of the Python files beside the agent's."""

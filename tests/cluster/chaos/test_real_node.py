@@ -58,7 +58,7 @@ async def _bear(stage: "ClusterStage", agent: str, rng: random.Random) -> Tally:
             asyncio.create_task(_roll_out(stage)),
         ]
         arrivals = sorted(rng.uniform(0, _SECONDS) for _ in range(int(_SECONDS)))
-        script = Script(hold_s=8.0, answer_timeout_s=30)
+        script = Script(hold_s=8.0, answer_timeout_s=60)
         await play_all(client, agent, arrivals, script, tally)
         for each in doing:
             each.cancel()

@@ -8,7 +8,7 @@ from fakes.operated import POOL, Operated
 from fakes.waiting import eventually
 from testbed.cluster import Cluster
 
-pytestmark = [pytest.mark.api, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.api, pytest.mark.timeout(400)]
 
 
 async def test_kubectl_scale_sets_the_size_and_its_removal_gives_it_back(
@@ -111,9 +111,12 @@ async def test_describe_tells_the_story(world: Operated, cluster: Cluster) -> No
 
     await eventually(replaced, within_s=60, what="the roll-out")
     await world.settled(1)
-    told = await _kubectl(world, cluster, "describe", "agd", POOL)
-    for word in ("Rollout", "Available", "Drain"):
-        assert word in told, told
+
+    async def told() -> bool:
+        story = await _kubectl(world, cluster, "describe", "agd", POOL)
+        return all(word in story for word in ("Rollout", "Available", "Drain"))
+
+    await eventually(told, what="the events")
 
 
 async def _kubectl(world: Operated, cluster: Cluster, *arguments: str) -> str:

@@ -14,7 +14,7 @@ from fakes.operated import POOL, Operated, operated
 from fakes.processes import free_port
 from testbed.cluster import Cluster
 
-pytestmark = [pytest.mark.api, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.api, pytest.mark.timeout(400)]
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from fakes.operated import Operated
 from paddock.findings import Finding
 from paddock_operator.backends.kubernetes.checks import cluster_findings
 
-pytestmark = [pytest.mark.api, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.api, pytest.mark.timeout(400)]
 
 
 async def found(world: Operated) -> dict[str, Finding]:

@@ -15,7 +15,7 @@ from fakes.waiting import eventually
 from observability.dashboards import FOLDER
 
 pytestmark = [
-    pytest.mark.api, pytest.mark.timeout(120), pytest.mark.usefixtures("prometheus_tools"),
+    pytest.mark.api, pytest.mark.timeout(400), pytest.mark.usefixtures("prometheus_tools"),
 ]  # fmt: skip
 
 
@@ -51,13 +51,13 @@ async def test_every_query_of_the_operators_dashboard_and_alerts_has_data(
     quotas = f"/api/v1/namespaces/{world.namespace}/resourcequotas"
     await world.put("v1", "ResourceQuota", quotas, "none", spec={"hard": {"pods": "0"}})
     await world.patch({"replicas": 2})
-    await unanswered.none_left(within_s=45)
+    await unanswered.none_left(within_s=90)
 
     async def refused() -> bool:
         failures = await prometheus.query("sum(paddock_pool_start_failures_total)")
         return float(failures[0]["value"][1]) >= 1
 
-    await eventually(refused, within_s=20, what="a start that failed")
+    await eventually(refused, within_s=60, what="a start that failed")
 
 
 async def test_an_operator_that_is_gone_is_told_of(world: Operated, prometheus: Prometheus) -> None:
@@ -67,10 +67,10 @@ async def test_an_operator_that_is_gone_is_told_of(world: Operated, prometheus: 
     async def leads() -> bool:
         return not await prometheus.query(leaders)
 
-    await eventually(leads, within_s=30, what="a leader")
+    await eventually(leads, within_s=60, what="a leader")
     world.operator.kill()
 
     async def nobody() -> bool:
         return bool(await prometheus.query(leaders))
 
-    await eventually(nobody, within_s=20, what="no leader")
+    await eventually(nobody, within_s=60, what="no leader")

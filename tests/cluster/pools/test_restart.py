@@ -1,13 +1,15 @@
 """What is under way goes on when the operator, or the API server, was away in the middle of it."""
 
+import asyncio
+
 import pytest
 
-from fakes.operated import Operated
+from fakes.operated import Operated, api_server_back
 from fakes.waiting import eventually
 from testbed.cluster import Cluster
 from testbed.control_plane import ControlPlane
 
-pytestmark = [pytest.mark.api, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.api, pytest.mark.timeout(400)]
 
 EPOCH, DEADLINE = "paddock.dev/drain-epoch", "paddock.dev/deadline"
 
@@ -71,12 +73,12 @@ async def test_calls_begin_and_go_on_while_the_api_server_is_away(
     await world.apply(replicas=2)
     await world.settled(2)
     old = await world.call()
-    control_plane.stop_apiserver()
+    await asyncio.to_thread(control_plane.stop_apiserver)
     try:
         await old.ask("two")
         new = await world.call()
     finally:
-        control_plane.start_apiserver()
+        await api_server_back(control_plane)
     await old.ask("three")
     await world.patch({"replicas": 1})
     await world.restart_operator_if_it_gave_up()

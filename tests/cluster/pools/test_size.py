@@ -10,7 +10,7 @@ from paddock.client.callers import Script, Tally, play_all
 from paddock_operator.model.conditions import ConditionType
 from testbed.cluster import Cluster
 
-pytestmark = [pytest.mark.api, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.api, pytest.mark.timeout(400)]
 
 
 async def test_a_pool_is_at_its_minimum_and_its_status_tells_everything(
@@ -42,12 +42,12 @@ async def test_a_burst_makes_it_grow_and_afterwards_it_shrinks_with_no_call_cut(
     await world.settled(1)
     tally = Tally()
     async with world.caller() as client:
-        script = Script(lines=("Hello!", "Bye then."), hold_s=6)
+        script = Script(lines=("Hello!", "Bye then."), hold_s=6, answer_timeout_s=60)
         await play_all(client, POOL, [n * 0.1 for n in range(7)], script, tally)
 
     assert tally.summary()["completed"] == 7, tally.summary()
     assert (tally.cut, tally.lost, tally.failed) == (0, 0, 0)
-    await world.settled(1, within_s=40)
+    await world.settled(1, within_s=60)
     created = sum(line["count"] for line in world.operator.said("creating"))
     assert created >= 4, "it grew"
 

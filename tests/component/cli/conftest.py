@@ -11,7 +11,7 @@ from queue import Queue
 
 import pytest
 
-START_S = 20.0
+START_S = 60.0
 
 
 @dataclass(eq=False)
@@ -40,7 +40,7 @@ class Process:
         self.lines.put(None)
 
     def until(self, text: str) -> str:
-        """The next line that holds `text`; fails when the output ends or 20 s pass."""
+        """The next line that holds `text`; fails when the output ends or a minute passes."""
         while True:
             line = self.lines.get(timeout=START_S)
             assert line is not None, f"{self.args} ended without {text!r}: {self.seen}"
@@ -49,11 +49,11 @@ class Process:
                 return line
 
     def stop(self) -> int:
-        """SIGTERM; the exit code. Killed after 15 s."""
+        """SIGTERM; the exit code. Killed after half a minute."""
         if self.popen.poll() is None:
             self.popen.terminate()
             try:
-                self.popen.wait(15)
+                self.popen.wait(30)
             except subprocess.TimeoutExpired:
                 self.popen.kill()
                 self.popen.wait(5)
@@ -75,7 +75,7 @@ class Place:
         return subprocess.run(
             [sys.executable, "-m", "paddock", *args],
             env=self.env, cwd=self.folder, input=text, capture_output=True, text=True,
-            timeout=40, check=False,
+            timeout=120, check=False,
         )  # fmt: skip
 
 

@@ -1,16 +1,32 @@
 """The command against a real orchestrator and real runners."""
 
 import json
+import threading
 from collections.abc import Iterator
+from typing import Any
 
+import psutil
 import pytest
 
 from component.cli.conftest import Place, Process, Start
+from testbed.waiting import wait_until
+
+
+@pytest.fixture
+def runner(place: Place, running: Process) -> Process:
+    """As `running`, and idle: the calls of the test before are over."""
+
+    def idle() -> bool:
+        status = json.loads(place.paddock("status", "my-first-agent", "-o", "json").stdout)
+        return bool(status["in_flight"] == 0)
+
+    wait_until("an idle runner", idle, within_s=60)
+    return running
 
 
 @pytest.fixture(scope="module")
-def runner(place: Place) -> Iterator[Process]:
-    """The first agent of `paddock init`, with room for two calls. Tests leave it idle."""
+def running(place: Place) -> Iterator[Process]:
+    """The first agent of `paddock init`, with room for two calls. Tests end their calls."""
     assert place.paddock("init", "--force").returncode == 0
     args = ("run", "agent.py", "--agent", "my-first-agent", "--max-sessions", "2")
     process = Process(args, place.env, place.folder)
@@ -50,7 +66,7 @@ def test_load_plays_whole_calls(place: Place, runner: Process) -> None:
     """Two at a time have room; each is started, answered, and hung up by its caller."""
     done = place.paddock(
         "load", "my-first-agent", "--profile", "burst", "--rate", "0", "--peak", "4",
-        "--duration", "0.1", "--hold", "1", "-o", "json",
+        "--duration", "0.1", "--hold", "5", "-o", "json",
     )  # fmt: skip
     summary = json.loads(done.stdout)
     assert done.returncode == 0
@@ -131,8 +147,41 @@ def test_dev_reloads_on_save_and_survives_broken_code(place: Place, start: Start
     process.until("reloaded")
     assert "Good day!" in place.paddock("call", "mine@dev", "--say", "x").stdout
     assert process.stop() == 143
-    runners = json.loads(place.paddock("runners", "mine@dev", "-o", "json").stdout)
-    assert not [r for r in runners if r["connected"]]
+
+    def left() -> bool:
+        runners = json.loads(place.paddock("runners", "mine@dev", "-o", "json").stdout)
+        return not [r for r in runners if r["connected"]]
+
+    wait_until("no runner is connected", left, within_s=60)
+
+
+def test_a_reload_is_told_when_the_old_code_takes_no_new_call(place: Place, start: Start) -> None:
+    """Here it is slow to hear that it is to leave: it is frozen until the new code is there."""
+    assert place.paddock("init", str(place.folder / "frozen")).returncode == 0
+    process = start("dev", "frozen/agent.py", "--agent", "frozen", "--no-console")
+    process.until("frozen@dev runs on")
+    [old] = psutil.Process(process.popen.pid).children()
+
+    def shown() -> list[Any]:
+        listed: list[Any] = json.loads(place.paddock("runners", "frozen@dev", "-o", "json").stdout)
+        return [each for each in listed if each["connected"]]
+
+    def thaw_beside_the_new_one() -> None:
+        wait_until("two runners", lambda: len(shown()) == 2, within_s=60)
+        looked.wait(1.5)
+        old.resume()
+
+    looked = threading.Event()
+    old.suspend()
+    thawing = threading.Thread(target=thaw_beside_the_new_one)
+    thawing.start()
+    file = place.folder / "frozen" / "agent.py"
+    file.write_text(file.read_text() + "\n")
+    process.until("reloaded")
+    called = [each["runner_id"] for each in shown() if not each["draining"]]
+    looked.set()
+    thawing.join()
+    assert len(called) == 1
 
 
 def test_dev_brings_its_own_orchestrator(place: Place, start: Start) -> None:

@@ -233,7 +233,7 @@ async def test_no_answer_at_all_is_told_apart(api: FakeKubeApi, tmp_path: Path) 
     once = Retries(give_up_after_s=0.0)
     async with Proxy(api.port) as proxy:
         file = api.kubeconfig(tmp_path, port=proxy.port)
-        async with KubeClient.connect(file, retries=once, timeout_s=0.3) as client:
+        async with KubeClient.connect(file, retries=once, timeout_s=3.0) as client:
             await client.get(f"{_PODS}/p")
             proxy.hold()
             with pytest.raises(ServerUnavailable) as silent:

@@ -17,7 +17,7 @@ from paddock_operator.backends.kubernetes.errors import (
 )
 from paddock_operator.backends.kubernetes.lease import Leadership, LeadershipLost
 
-_TIMING = Timing(lease_s=1.5, renew_deadline_s=1.0, retry_s=0.02)
+_TIMING = Timing(lease_s=6.0, renew_deadline_s=4.0, retry_s=0.02)
 
 
 class _Leases:
@@ -128,7 +128,7 @@ async def test_a_claim_whose_answer_was_lost_is_found_again(existing: bool) -> N
             pass
     leases.lose = True
 
-    async with asyncio.timeout(1.0), _candidate(leases) as leadership:
+    async with asyncio.timeout(_TIMING.renew_deadline_s), _candidate(leases) as leadership:
         assert leadership.held
         assert leases.holder == "one"
 

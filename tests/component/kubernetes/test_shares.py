@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from fakes.kube_api import FakeKubeApi
-from fakes.waiting import eventually
+from fakes.waiting import PATIENCE_S, eventually
 from paddock.protocol.words import Mode
 from paddock_operator.backends.kubernetes.backend import KubernetesBackend
 from paddock_operator.backends.kubernetes.client import KubeClient
@@ -66,7 +66,7 @@ async def test_many_writes_of_one_pool_do_not_keep_another_ones_back(tmp_path: P
         large, small = Pool(client, store, "large", 100), Pool(client, store, "small", 1)
         draining = asyncio.create_task(large.drain())
         await eventually(lambda: len(api.asked) == SHARE)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             assert await small.drain() == [True]
         assert len(api.asked) == SHARE + 1 <= IN_FLIGHT
         released.set()

@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 import websockets
 
-from fakes.waiting import eventually
+from fakes.waiting import PATIENCE_S, eventually
 from paddock_orchestrator.listener.websocket import WIRE, Wire
 
 HANDSHAKE = (
@@ -153,7 +153,7 @@ async def test_what_breaks_the_rules_ends_the_connection_or_harms_nobody(
         writer.write(frame(b"after"))
         await eventually(lambda: application.heard[-1:] == [b"after"])
     else:
-        head = await asyncio.wait_for(reader.readexactly(4), 5)
+        head = await asyncio.wait_for(reader.readexactly(4), PATIENCE_S)
         assert (head[0], int.from_bytes(head[2:4], "big")) == (0x88, code)
 
 

@@ -28,6 +28,6 @@ def url(new_url: Callable[[], str]) -> str:
 
 @pytest.fixture
 async def store(url: str) -> AsyncIterator[Store]:
-    store = await Store.open(url, timeout_s=0.2 if url.startswith("sqlite") else 5.0)
+    store = await Store.open(url, timeout_s=20.0)
     yield store
     await store.close()

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from component.store.rows import append, change, ended, event, put, session, settle
 from fakes.proxy import Proxy
-from fakes.waiting import eventually
+from fakes.waiting import PATIENCE_S, eventually
 from paddock_orchestrator.store.errors import (
     SchemaTooNew,
     StoreMisconfigured,
@@ -20,6 +20,7 @@ from paddock_orchestrator.store.errors import (
     StoreUnavailable,
 )
 from paddock_orchestrator.store.migrations import head_revision
+from paddock_orchestrator.store.postgres import writer
 from paddock_orchestrator.store.postgres.address import read_address
 from paddock_orchestrator.store.postgres.connecting import connect
 from paddock_orchestrator.store.schema import metadata
@@ -174,7 +175,7 @@ async def test_a_frozen_server_is_not_waited_for_longer(postgres: Postgres) -> N
     began = asyncio.get_running_loop().time()
     with pytest.raises(StoreUnavailable, match="timeout"):
         await Store.open(url, timeout_s=2, wait_s=0)
-    assert asyncio.get_running_loop().time() - began < 6
+    assert asyncio.get_running_loop().time() - began < 20
     postgres.thaw()
 
 
@@ -235,7 +236,7 @@ async def test_whose_database_was_taken_meanwhile_is_told_and_writes_nothing(
         with pytest.raises(StoreUnavailable):
             await start(first, "s1")
         proxy.open = True
-        told = await asyncio.wait_for(taken, 15)
+        told = await asyncio.wait_for(taken, PATIENCE_S)
         assert "another orchestrator works on" in str(told)
         with pytest.raises(StoreTaken):
             await start(first, "s2")
@@ -256,14 +257,18 @@ async def test_one_that_came_and_went_meanwhile_is_noticed(shared_postgres: Post
         proxy.open = True
         with pytest.raises(StoreTaken, match="has worked on"):
             await start(first, "s1")
-        await asyncio.wait_for(first.taken(), 5)
+        await asyncio.wait_for(first.taken(), PATIENCE_S)
         await first.close()
 
 
 # Outages.
 
 
-async def test_a_server_that_restarts_between_two_starts_is_not_noticed(postgres: Postgres) -> None:
+async def test_a_server_that_restarts_between_two_starts_is_not_noticed(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless the writer asks for a sign of life meanwhile, which it does when it is idle."""
+    monkeypatch.setattr(writer, "_IDLE_S", 600.0)
     store = await Store.open(postgres.create())
     await start(store, "s1")
     assert await store.session("acme", "s1") is not None
@@ -298,7 +303,7 @@ async def test_a_killed_server_loses_nothing_that_was_answered_and_doubles_nothi
             store.append_soon([event(noted)], lambda noted=noted: told.add(noted))  # type: ignore[misc]
             await asyncio.sleep(0.001)
         assert number > 10
-        await eventually(lambda: len(told) == number, within_s=30)
+        await eventually(lambda: len(told) == number)
 
     work = asyncio.gather(teller(), *(caller(n) for n in range(8)))
     await eventually(lambda: len(answered) > 50 and told)
@@ -337,14 +342,13 @@ async def test_a_frozen_server_refuses_in_time_and_gets_the_rest_when_it_thaws(
     outcomes = await settle(start(store, "s1"), read)
     assert all(isinstance(outcome, StoreUnavailable) for outcome in outcomes)
     assert "no answer within 1 s" in str(outcomes[0])
-    assert loop.time() - began < 8
-    began = loop.time()
-    with pytest.raises(StoreUnavailable):
-        await start(store, "s2")
-    assert loop.time() - began < 0.5
+    assert loop.time() - began < 20
+    refused = start(store, "s2")
+    assert refused.done(), "now it is known, nobody waits in vain"
+    assert isinstance(refused.exception(), StoreUnavailable)
     assert not noted.done()
     postgres.thaw()
-    await asyncio.wait_for(noted, 15)
+    await asyncio.wait_for(noted, PATIENCE_S)
     await start(store, "s3")
     assert await kept_events(store) == [1]
     await store.close()
@@ -358,7 +362,7 @@ async def test_a_former_session_that_hangs_on_is_ended(shared_postgres: Postgres
         former = writing(shared_postgres, url)
         proxy.strand()
         noted = append(store, [event(1)])
-        await asyncio.wait_for(noted, 10)
+        await asyncio.wait_for(noted, PATIENCE_S)
         assert former != writing(shared_postgres, url)
         await start(store, "s1")
         await store.close()
@@ -375,7 +379,7 @@ async def test_a_commit_whose_answer_was_lost_is_not_made_twice(shared_postgres:
     noted = change(store, ended(session("s1"), 9), [event(1), event(2)])
     await eventually(lambda: not store.ok)
     backend.resume()
-    await asyncio.wait_for(noted, 15)
+    await asyncio.wait_for(noted, PATIENCE_S)
     assert await kept_events(store) == [1, 2]
     await store.close()
 
@@ -398,7 +402,7 @@ async def test_a_database_that_becomes_read_only_recovers_by_itself(
     shared_postgres.run(
         f"ALTER DATABASE {name} RESET default_transaction_read_only", database="postgres"
     )
-    await asyncio.wait_for(noted, 10)
+    await asyncio.wait_for(noted, PATIENCE_S)
     await start(store, "s1")
     await store.close()
 
@@ -406,9 +410,9 @@ async def test_a_database_that_becomes_read_only_recovers_by_itself(
 async def test_an_idle_writer_notices_by_itself_that_its_server_is_gone(postgres: Postgres) -> None:
     store = await Store.open(postgres.create())
     postgres.kill()
-    await eventually(lambda: not store.ok, within_s=15)
+    await eventually(lambda: not store.ok)
     postgres.start()
-    await eventually(lambda: store.ok, within_s=15)
+    await eventually(lambda: store.ok)
     await store.close()
 
 
@@ -416,7 +420,7 @@ async def test_closing_while_the_server_is_gone_ends_in_time(postgres: Postgres)
     store = await Store.open(postgres.create(), timeout_s=1)
     postgres.freeze()
     noted = append(store, [event(1)])
-    await asyncio.wait_for(store.close(), 12)
+    await asyncio.wait_for(store.close(), PATIENCE_S)
     assert isinstance(noted.exception(), StoreUnavailable)
     postgres.thaw()
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from component.store.rows import append, event, session, settle
+from fakes.waiting import PATIENCE_S
 from paddock_orchestrator.store.errors import StoreMisconfigured, StoreUnavailable
 from paddock_orchestrator.store.sqlite import writer
 from paddock_orchestrator.store.sqlite.commitlog import segments
@@ -63,20 +64,20 @@ async def healthy(store: Store) -> None:
         await asyncio.sleep(0.02)
 
 
-async def test_a_locked_database_fails_who_waits_in_time_and_loses_nothing(
-    store: Store, url: str
-) -> None:
+async def test_a_locked_database_fails_who_waits_in_time_and_loses_nothing(url: str) -> None:
     loop = asyncio.get_running_loop()
+    store = await Store.open(url, timeout_s=0.2)
     with locked(url):
         began = loop.time()
         await append(store, [event(1)])
         with pytest.raises(StoreUnavailable, match="locked"):
             await store.put_setting("a", b"1")
-        assert 0.15 < loop.time() - began < 2.0
+        assert 0.15 < loop.time() - began < PATIENCE_S
         assert not store.health().ok
         assert "locked" in store.health().failure
-    await asyncio.wait_for(healthy(store), 5)
+    await asyncio.wait_for(healthy(store), PATIENCE_S)
     assert await store.last_event_id() == 1
+    await store.close()
 
 
 async def test_a_short_lock_is_waited_out(url: str) -> None:
@@ -105,7 +106,7 @@ async def test_a_full_database_recovers_and_loses_nothing(
             await store.put_setting("a", b"1")
         assert "free space" in caught.value.fix
         assert not store.health().ok
-    await asyncio.wait_for(healthy(store), 5)
+    await asyncio.wait_for(healthy(store), PATIENCE_S)
     assert await store.last_event_id() == 1
 
 
@@ -120,7 +121,7 @@ async def test_a_full_disk_refuses_at_once_and_recovers_without_a_submission(
         with pytest.raises(StoreUnavailable, match="No space left"):
             await append(store, [event(1)])
         assert not store.health().ok
-    await asyncio.wait_for(healthy(store), 5)
+    await asyncio.wait_for(healthy(store), PATIENCE_S)
     await append(store, [event(2)])
     assert [row.event_id for row in await store.events_after("acme", 0, 10)] == [2]
 
@@ -165,7 +166,7 @@ async def test_a_database_that_is_far_behind_is_waited_for(url: str) -> None:
         for _ in range(5):
             await asyncio.sleep(0)
         assert not started.is_set()
-    await asyncio.wait_for(started.wait(), 5)
+    await asyncio.wait_for(started.wait(), PATIENCE_S)
     await store.close()
 
 

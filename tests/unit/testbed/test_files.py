@@ -1,6 +1,9 @@
 """What is written for the cluster's parts, and read of the machine."""
 
 import json
+import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -11,7 +14,7 @@ from testbed import cgroups, crds, kubeconfig, node_files
 from testbed.images import write_image
 from testbed.mounts import filesystem_of
 from testbed.network import Network
-from testbed.places import checkout_name
+from testbed.places import CHECKOUT, checkout_name
 from testbed.plugin import required
 from testbed.ports import free_ports
 from testbed.tiers import Tier
@@ -116,6 +119,19 @@ def test_ports_differ_and_lie_below_what_connections_get() -> None:
 
     assert len({*ports}) == 20
     assert all(20000 <= port < 30000 for port in ports)
+
+
+def test_a_process_beside_this_one_finds_other_ports_free() -> None:
+    """Though nobody listens on them yet; nor are they given again here, soon."""
+    program = "from testbed.ports import free_ports; print(*free_ports(100))"
+    here = {*free_ports(100)}
+    beside = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": str(CHECKOUT / "tests")},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    assert here.isdisjoint(map(int, beside.stdout.split()))
+    assert here.isdisjoint(free_ports(100))
 
 
 def test_the_innermost_mount_tells_the_file_system() -> None:
