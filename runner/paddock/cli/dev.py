@@ -119,24 +119,26 @@ class Reloading:
         self._current: Child | None = None
         self._leaving: list[Child] = []
         self._number = 0
+        self._seen: dict[str, int] = {}
+        """The files as the newest runner found them, or older."""
 
     async def begin(self) -> str:
         """Start the first runner; the name it registered under. Raises `Failure`."""
+        self._seen = self._stamps()
         self._current, name = await self._start()
         return name
 
     async def watch(self) -> None:
         """Start the new code whenever a file changes; the old runner then drains."""
-        seen = self._stamps()
         while True:
             await asyncio.sleep(LOOK_S)
             now = self._stamps()
-            if now == seen:
+            if now == self._seen:
                 if self._current is not None and not self._current.running:
                     note("the runner has ended; save the file to start it again")
                     self._current = None
                 continue
-            seen = now
+            self._seen = now
             await self._reload()
 
     async def close(self) -> None:
