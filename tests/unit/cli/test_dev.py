@@ -1,6 +1,7 @@
 """`paddock dev` meets the newest code."""
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ async def test_a_file_that_is_saved_while_the_first_runner_starts_is_loaded_agai
 ) -> None:
     file = tmp_path / "agent.py"
     file.write_text("one = 1\n")
+    os.utime(file, (1, 1))
     reloaded = asyncio.Event()
 
     class Slow(Reloading):
