@@ -3,51 +3,30 @@
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from fakes.kube_memory import KubeMemory
+from fakes.told_link import ToldLink
 from paddock_operator.backends.kubernetes.connections import Connections
 from paddock_operator.backends.kubernetes.errors import Forbidden
+from paddock_operator.model.connection import OrchestratorConnection
 from paddock_operator.model.resource import parse_connection
-from paddock_operator.signals.silent import SilentLink
 
 SECRETS = "/api/v1/namespaces/n/secrets"
-
-
-@dataclass
-class Link(SilentLink):
-    """A link that says what the test wants it to."""
-
-    url: str
-    api_key: str
-    ca: bytes | None
-    closed: bool = False
-    lines: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
-    problem: str = ""
-    heard: bool = False
-    key_refused: bool = False
-
-    async def follow(self, hear: Callable[[dict[str, Any]], None]) -> None:
-        while True:
-            hear(await self.lines.get())
-
-    async def close(self) -> None:
-        self.closed = True
 
 
 class World:
     def __init__(self) -> None:
         self.kube = KubeMemory()
-        self.links: list[Link] = []
+        self.links: list[ToldLink] = []
         self.connections = Connections(self.kube.client, connect=self._connect)
 
     def _connect(
         self, url: str, api_key: str, *, ca: bytes | None, changed: Callable[[], None]
-    ) -> Link:
-        self.links.append(Link(url, api_key, ca))
+    ) -> ToldLink:
+        self.links.append(ToldLink(url, api_key, ca))
         return self.links[-1]
 
     def secret(self, **data: str) -> None:
@@ -149,12 +128,30 @@ async def test_a_secret_that_may_not_be_read_is_told(world: World) -> None:
 
 
 async def test_a_ca_bundle_of_nonsense_is_told(world: World) -> None:
-    def fail(url: str, api_key: str, *, ca: bytes | None, changed: Callable[[], None]) -> Link:
+    def fail(url: str, api_key: str, *, ca: bytes | None, changed: Callable[[], None]) -> ToldLink:
         raise ValueError("no start line")
 
     world.connections = Connections(world.kube.client, connect=fail)
     await world.change(caBundle=base64.b64encode(b"nonsense").decode())
     assert "caBundle is no PEM certificate (no start line)" in world.problem
+
+
+@pytest.mark.parametrize("where", ["url_from", "connect"])
+async def test_an_address_of_no_use_is_told_and_raises_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """The object may be older than the rules."""
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise ValueError("Port out of range 0-65535")
+
+    if where == "url_from":
+        monkeypatch.setattr(OrchestratorConnection, "url_from", fail)
+    else:
+        world.connections = Connections(world.kube.client, connect=fail)
+    await world.change()
+    assert world.problem.startswith("Invalid: spec.url 'https://paddock.example'")
+    assert "Port out of range" in world.problem
 
 
 async def test_a_deleted_connection_is_closed_and_may_come_back(world: World) -> None:

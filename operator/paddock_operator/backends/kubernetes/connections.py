@@ -14,7 +14,7 @@ from paddock_operator.backends.kubernetes.errors import Forbidden, NotFound
 from paddock_operator.backends.kubernetes.pods import Endpoint
 from paddock_operator.model.connection import OrchestratorConnection
 from paddock_operator.model.resource import Resource
-from paddock_operator.observe.facts import ConnectionProblem
+from paddock_operator.observe.facts import ConnectionProblem, ConnectionTrouble
 from paddock_operator.reconcile.reconciler import Link
 from paddock_operator.signals.board import Hear, StatisticsBoard
 from paddock_operator.signals.link import OrchestratorLink
@@ -23,6 +23,8 @@ log = logging.getLogger("paddock.connections")
 
 Key = tuple[str, str]
 """Namespace and name."""
+Used = tuple[str, str, str, bytes | None]
+"""Address, secret, its private key, and certificates."""
 
 
 class OpenLink(Link, Protocol):
@@ -91,8 +93,13 @@ class Connection:
         self._board.unsubscribe(agent, listener)
 
     async def use(self, url: str, secret: str, api_key: str, ca: bytes | None) -> None:
-        """Talk to this address with this key from now on."""
-        link = self.connect(url, api_key, ca=ca, changed=self.changed)
+        """Talk to this address with this key from now on. _Unusable: as before, then."""
+        try:
+            link = self.connect(url, api_key, ca=ca, changed=self.changed)
+        except (ssl.SSLError, ValueError) as why:
+            if ca is None:
+                raise _unusable("Invalid", f"spec.url {url!r} cannot be used ({why})") from None
+            raise _unusable("Invalid", f"caBundle is no PEM certificate ({why})") from None
         await self.close()
         self.url, self.secret, self.problem = url, secret, None
         self.ca = "" if ca is None else ca.decode()
@@ -134,7 +141,7 @@ class Connections:
         self._changed = changed
         self._connect = connect
         self._known: dict[Key, Connection] = {}
-        self._used: dict[Key, tuple[str, str, str, bytes | None]] = {}
+        self._used: dict[Key, Used] = {}
 
     def of(self, namespace: str, name: str) -> Connection:
         """The connection of that name, which may not exist yet."""
@@ -156,23 +163,26 @@ class Connections:
         if isinstance(parsed, tuple):
             await connection.fail(ConnectionProblem("Invalid", "; ".join(map(str, parsed))))
             return
-        spec = parsed.spec
         try:
-            key = await self._api_key(meta.namespace, spec.secret_ref.name)
-        except _SecretProblem as why:
-            await connection.fail(ConnectionProblem("MissingSecret", str(why)))
-            return
-        ca = base64.b64decode(spec.ca_bundle) if spec.ca_bundle else None
-        wanted = (parsed.url_from(meta.namespace), spec.secret_ref.name, key, ca)
-        if self._used.get(connection.key) == wanted and connection.link is not None:
-            return
-        try:
+            wanted = await self._wanted(parsed, meta.namespace)
+            if self._used.get(connection.key) == wanted and connection.link is not None:
+                return
             await connection.use(*wanted)
-        except (ssl.SSLError, ValueError) as why:
-            message = f"caBundle is no PEM certificate ({why})"
-            await connection.fail(ConnectionProblem("Invalid", message))
+        except _Unusable as why:
+            await connection.fail(why.problem)
             return
         self._used[connection.key] = wanted
+
+    async def _wanted(self, parsed: OrchestratorConnection, namespace: str) -> Used:
+        """What a link is opened with."""
+        spec = parsed.spec
+        try:
+            url = parsed.url_from(namespace)
+        except ValueError as why:
+            raise _unusable("Invalid", f"spec.url {spec.url!r} is no address ({why})") from None
+        key = await self._api_key(namespace, spec.secret_ref.name)
+        ca = base64.b64decode(spec.ca_bundle) if spec.ca_bundle else None
+        return url, spec.secret_ref.name, key, ca
 
     async def deleted(self, namespace: str, name: str) -> None:
         """The object is gone."""
@@ -188,18 +198,28 @@ class Connections:
         try:
             secret = await self._client.get(f"/api/v1/namespaces/{namespace}/secrets/{name}")
         except NotFound:
-            raise _SecretProblem(f"{where} does not exist: create it") from None
+            raise _unusable("MissingSecret", f"{where} does not exist: create it") from None
         except Forbidden:
-            raise _SecretProblem(f"{where} may not be read: allow the operator to get it") from None
+            raise _unusable(
+                "MissingSecret", f"{where} may not be read: allow the operator to get it"
+            ) from None
         data = secret.get("data") or {}
         missing = [field for field in ("apiKey", "runnerKey") if not data.get(field)]
         if missing:
-            raise _SecretProblem(f"{where} has no {' and no '.join(missing)}: add it")
+            raise _unusable("MissingSecret", f"{where} has no {' and no '.join(missing)}: add it")
         try:
             return base64.b64decode(data["apiKey"], validate=True).decode("ascii").strip()
         except (binascii.Error, UnicodeDecodeError):
-            raise _SecretProblem(f"{where}: apiKey is not text") from None
+            raise _unusable("MissingSecret", f"{where}: apiKey is not text") from None
 
 
-class _SecretProblem(Exception):
-    pass
+class _Unusable(Exception):
+    """The link cannot be opened as the object says."""
+
+    def __init__(self, problem: ConnectionProblem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+def _unusable(reason: ConnectionTrouble, message: str) -> _Unusable:
+    return _Unusable(ConnectionProblem(reason, message))

@@ -5,7 +5,6 @@ on where the pods' annotations say the last one was.
 """
 
 import asyncio
-import contextlib
 import gc
 import itertools
 import logging
@@ -81,7 +80,7 @@ class Operator:
         self._pools: dict[PoolKey, ManagedPool] = {}
         self._teller = Teller(client, metrics, clock)
         self._metrics = metrics
-        self._changed_connections: asyncio.Queue[Key] = asyncio.Queue(maxsize=10_000)
+        self._changed_connections: KeyedQueue[Key] = KeyedQueue()
 
     @property
     def pools(self) -> Mapping[PoolKey, ManagedPool]:
@@ -188,8 +187,7 @@ class Operator:
                 self._queue.add(pool_key)
 
     def _connection_changed(self, key: tuple[str, str]) -> None:
-        with contextlib.suppress(asyncio.QueueFull):
-            self._changed_connections.put_nowait(Key(*key))
+        self._changed_connections.add(Key(*key))
 
     def _budget_changed(self, namespace: str) -> None:
         for pool_key in self._pools:
@@ -258,20 +256,30 @@ class Operator:
         """Follow connections, one at a time."""
         while True:
             key = await self._changed_connections.get()
-            resource = self._objects.get(key)
             try:
-                if resource is None:
-                    await self._connections.deleted(*key)
-                else:
-                    await self._connections.changed(resource)
-                    await self._tell_connection(key, resource)
-            except KubeError as why:
+                await self._follow_connection(key)
+            except Exception as why:  # nor must one connection's end the others'
+                delay_s = self._changed_connections.failed(key)
                 log.warning(
-                    "connection_not_read", extra={"connection": "/".join(key), "why": str(why)}
-                )
+                    "connection_not_followed",
+                    extra={
+                        "connection": "/".join(key), "why": str(why), "again_s": round(delay_s, 1)
+                    },
+                    exc_info=None if isinstance(why, KubeError) else why,
+                )  # fmt: skip
+            else:
+                self._changed_connections.done(key)
             for pool_key, pool in self._pools.items():
                 if pool.connection is None or pool.connection.key == key:
                     self._queue.add(pool_key)
+
+    async def _follow_connection(self, key: Key) -> None:
+        resource = self._objects.get(key)
+        if resource is None:
+            await self._connections.deleted(*key)
+            return
+        await self._connections.changed(resource)
+        await self._tell_connection(key, resource)
 
     async def _look_at_secrets(self) -> None:
         """Secrets are read by name only, so their changes are found by looking: more often while
