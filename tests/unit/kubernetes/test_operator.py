@@ -97,6 +97,18 @@ async def test_it_is_tried_again_by_itself(world: World) -> None:
     assert await world.ready("bad") == "Connected"
 
 
+@pytest.mark.parametrize("seen", [True, False])
+async def test_a_connection_that_was_created_again_has_a_status_again(
+    world: World, seen: bool
+) -> None:
+    """Even where the watch has missed that the first one went."""
+    world.connection("default")
+    await world.ready("default")
+    world.removed("default", seen=seen)
+    world.connection("default")
+    assert await world.ready("default") == "Connected"
+
+
 async def test_a_connection_that_changes_often_is_looked_at_once(world: World) -> None:
     world.connection("default")
     await world.ready("default")

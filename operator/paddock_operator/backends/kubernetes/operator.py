@@ -24,7 +24,12 @@ from paddock_operator.backends.kubernetes.teller import Teller, write_status
 from paddock_operator.backends.kubernetes.words import connections_path, pools_path
 from paddock_operator.model.connection import OrchestratorConnection
 from paddock_operator.model.manifest import AgentDeployment
-from paddock_operator.model.resource import Resource, parse_connection, parse_resource
+from paddock_operator.model.resource import (
+    ObjectMeta,
+    Resource,
+    parse_connection,
+    parse_resource,
+)
 from paddock_operator.model.status import status_json
 from paddock_operator.observe.metrics import Metrics, PoolKey
 from paddock_operator.observe.pool_status import connection_status
@@ -152,11 +157,12 @@ class Operator:
         key = Key(obj["metadata"]["namespace"], obj["metadata"]["name"])
         if kind == "DELETED":
             self._objects.pop(key, None)
+            self._connection_said.pop(key, None)
         else:
             resource = parse_connection(obj)
             known = self._objects.get(key)
             self._objects[key] = resource
-            if known is not None and known.meta.generation == resource.meta.generation:
+            if known is not None and _same_object(known.meta, resource.meta):
                 return
         self._connection_changed(key)
 
@@ -310,7 +316,7 @@ class Operator:
         connection = self._connections.of(*key)
         if not connection.tried:
             return
-        said = f"{resource.meta.generation} {connection.trouble}"
+        said = f"{resource.meta.uid} {resource.meta.generation} {connection.trouble}"
         if self._connection_said.get(key) == said:
             return
         status = connection_status(
@@ -321,6 +327,11 @@ class Operator:
         kind = "OrchestratorConnection"
         await write_status(self._client, path, kind, resource.meta, status_json(status))
         self._connection_said[key] = said
+
+
+def _same_object(before: ObjectMeta, after: ObjectMeta) -> bool:
+    """The same one with the same spec, and not another of its name."""
+    return (before.uid, before.generation) == (after.uid, after.generation)
 
 
 def _same_wish(before: Any, after: Any) -> bool:
