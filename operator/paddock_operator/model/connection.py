@@ -42,8 +42,8 @@ BRACKETED_PATTERN: Final = (
     + "".join(f"|({_GROUP}:){{1,{7 - n}}}(:{_GROUP}){{1,{n}}}" for n in range(1, 7))
     + r")\]"
 )
-"""What stands between brackets is an IPv6 address. One that ends in an IPv4 address can be written in
-hexadecimal, too: this is long enough for an API server's budget of rules."""
+"""What stands between brackets is an IPv6 address. One that ends in an IPv4 address can be written
+in hexadecimal, too: this is long enough for an API server's budget of rules."""
 _LOCALHOST = "^http://localhost([:/]|$)"
 
 SECRET_PATTERN = "^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"

@@ -7,11 +7,12 @@ import logging
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from paddock_operator.backends.kubernetes.client import KubeClient
 from paddock_operator.backends.kubernetes.errors import Forbidden, NotFound
 from paddock_operator.backends.kubernetes.pods import Endpoint
+from paddock_operator.model.base import matches
 from paddock_operator.model.connection import OrchestratorConnection
 from paddock_operator.model.resource import Resource
 from paddock_operator.observe.facts import ConnectionProblem, ConnectionTrouble
@@ -20,6 +21,11 @@ from paddock_operator.signals.board import Hear, StatisticsBoard
 from paddock_operator.signals.link import OrchestratorLink
 
 log = logging.getLogger("paddock.connections")
+
+FOLLOW_AGAIN_S = 1.0
+
+_KEYS = ("apiKey", "runnerKey")
+_KEY = "^[!-~]+$"
 
 Key = tuple[str, str]
 """Namespace and name."""
@@ -30,7 +36,9 @@ Used = tuple[str, str, str, bytes | None]
 class OpenLink(Link, Protocol):
     """A link with its stream of statistics."""
 
-    problem: str
+    @property
+    def problem(self) -> str: ...
+
     heard: bool
     key_refused: bool
 
@@ -59,7 +67,7 @@ class Connection:
     """Certificates that its runners trust instead of the usual ones, PEM."""
     link: OpenLink | None = None
     problem: ConnectionProblem | None = None
-    """Why there is no link."""
+    """Why there is no link, or why it is not followed."""
     changed: Callable[[], None] = lambda: None
     """Called when it begins or ceases to work, or does not work for another reason."""
     _board: StatisticsBoard = field(default_factory=StatisticsBoard)
@@ -104,7 +112,29 @@ class Connection:
         self.url, self.secret, self.problem = url, secret, None
         self.ca = "" if ca is None else ca.decode()
         self.link = link
-        self._following = asyncio.create_task(link.follow(self._board.hear))
+        self._following = asyncio.create_task(self._follow(link))
+
+    async def _follow(self, link: OpenLink) -> None:
+        """Until cancelled, whatever happens to it."""
+
+        def hear(line: dict[str, Any]) -> None:
+            self._board.hear(line)
+            self._broken(None)
+
+        while True:
+            try:
+                await link.follow(hear)
+                why = "they ended"
+            except Exception as error:  # of a line that nobody has thought of
+                log.exception("statistics_broken", extra={"connection": "/".join(self.key)})
+                why = type(error).__name__
+            self._broken(ConnectionProblem("Unreachable", f"statistics cannot be followed ({why})"))
+            await asyncio.sleep(FOLLOW_AGAIN_S)
+
+    def _broken(self, problem: ConnectionProblem | None) -> None:
+        if problem != self.problem:
+            self.problem = problem
+            self.changed()
 
     async def fail(self, problem: ConnectionProblem) -> None:
         """Nothing can be said or heard. What runners were told stays as it was."""
@@ -204,13 +234,28 @@ class Connections:
                 "MissingSecret", f"{where} may not be read: allow the operator to get it"
             ) from None
         data = secret.get("data") or {}
-        missing = [field for field in ("apiKey", "runnerKey") if not data.get(field)]
+        missing = [one for one in _KEYS if not data.get(one)]
         if missing:
             raise _unusable("MissingSecret", f"{where} has no {' and no '.join(missing)}: add it")
-        try:
-            return base64.b64decode(data["apiKey"], validate=True).decode("ascii").strip()
-        except (binascii.Error, UnicodeDecodeError):
-            raise _unusable("MissingSecret", f"{where}: apiKey is not text") from None
+        keys = {one: _key(data[one]) for one in _KEYS}
+        for one, key in keys.items():
+            if key is None:
+                raise _unusable(
+                    "MissingSecret",
+                    f"{where}: {one} is no key, which is one line of visible ASCII characters "
+                    "without a space: put the key there as the orchestrator gave it",
+                )
+        return keys["apiKey"] or ""
+
+
+def _key(coded: str) -> str | None:
+    """A key of the secret without the white space around it; None for what cannot be one. Its
+    value is never told: it may be a key and something else."""
+    try:
+        text = base64.b64decode(coded, validate=True).decode("ascii").strip()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return text if matches(_KEY, text) else None
 
 
 class _Unusable(Exception):
