@@ -22,6 +22,8 @@ class ToldLink(SilentLink):
     key_refused: bool = False
     declared: list[str] = field(default_factory=list)
     """Agents, in the order in which they were."""
+    declarations: list[dict[str, Any]] = field(default_factory=list)
+    """What was said of them."""
 
     async def follow(self, hear: Callable[[dict[str, Any]], None]) -> None:
         while True:
@@ -32,4 +34,5 @@ class ToldLink(SilentLink):
 
     async def declare(self, agent: str, declaration: dict[str, Any]) -> bool | None:
         self.declared.append(agent)
+        self.declarations.append(declaration)
         return False

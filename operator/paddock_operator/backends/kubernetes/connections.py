@@ -97,7 +97,7 @@ class Connection:
         self._board.subscribe(agent, listener)
 
     def unsubscribe(self, agent: str, listener: Hear) -> None:
-        """No more of it; another one that took the agent over stays."""
+        """No more of it; others that listen to the agent stay."""
         self._board.unsubscribe(agent, listener)
 
     async def use(self, url: str, secret: str, api_key: str, ca: bytes | None) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import gc
 import itertools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from paddock_operator.backends.kubernetes.budgets import Budgets
@@ -33,6 +33,7 @@ from paddock_operator.model.resource import (
 from paddock_operator.model.status import status_json
 from paddock_operator.observe.metrics import Metrics, PoolKey
 from paddock_operator.observe.pool_status import connection_status
+from paddock_operator.reconcile.claims import Claim, Claims
 from paddock_operator.reconcile.clock import CLOCK, Clock
 from paddock_operator.reconcile.queue import KeyedQueue
 from paddock_operator.signals.link import OrchestratorLink
@@ -83,6 +84,7 @@ class Operator:
         self._objects: dict[Key, Resource[OrchestratorConnection]] = {}
         self._connection_said: dict[Key, str] = {}
         self._pools: dict[PoolKey, ManagedPool] = {}
+        self._claims = Claims()
         self._teller = Teller(client, metrics, clock)
         self._metrics = metrics
         self._changed_connections: KeyedQueue[Key] = KeyedQueue()
@@ -138,19 +140,37 @@ class Operator:
                 del self._pools[key]
                 self._teller.forget(key)
             self._queue.forget(key)
+            self._wake(self._claims.release(key))
             return
         resource = parse_resource(obj)
         if pool is not None and pool.resource.meta.uid == resource.meta.uid:
             before = pool.resource.meta
             pool.changed(resource)
+            self._claim(key, pool)
             if _same_wish(before, resource.meta):
                 return  # our own status, or somebody's note
         else:
             if pool is not None:  # another object of the name: that its predecessor went was missed
                 pool.close()
                 self._teller.forget(key)
-            self._pools[key] = self._managed(key, resource)
+            pool = self._pools[key] = self._managed(key, resource)
+            self._claim(key, pool)
         self._queue.add(key)
+
+    def _claim(self, key: PoolKey, pool: ManagedPool) -> None:
+        """Note which agent the pool is of, by the newest manifest that is valid."""
+        manifest = pool.resource.parsed
+        if isinstance(manifest, tuple):
+            if pool.reconciler is None:
+                self._wake(self._claims.release(key))
+                return
+            manifest = pool.reconciler.manifest
+        agent = (key.namespace, manifest.spec.connection_ref.name, manifest.agent_id)
+        self._wake(self._claims.claim(key, Claim(agent, pool.resource.meta.created)))
+
+    def _wake(self, pools: Iterable[tuple[str, str]]) -> None:
+        for namespace, name in pools:
+            self._queue.add(PoolKey(namespace, name))
 
     def connection_seen(self, kind: str | None, obj: dict[str, Any]) -> None:
         """An OrchestratorConnection, likewise."""
@@ -223,6 +243,7 @@ class Operator:
                 gc.freeze()
                 # Nor may each scrape of a thousand pools be followed by one.
                 gc.set_threshold(50_000, 20, 20)
+                await self._see_all()
                 group.create_task(self._connect())
                 group.create_task(self._look_at_secrets())
                 group.create_task(self._look_for_the_gone())
@@ -233,6 +254,16 @@ class Operator:
         finally:
             await self._connections.close()
 
+    async def _see_all(self) -> None:
+        """All pools before the first pass: of two with one agent the younger must not be first."""
+        try:
+            listed = (await self._client.list(pools_path(self._namespace))).items
+        except KubeError as why:
+            log.warning("pools_not_listed", extra={"why": str(why)})
+            return
+        for item in listed:
+            self.pool_seen(None, item)
+
     async def _work(self) -> None:
         while True:
             key = await self._queue.get()
@@ -242,6 +273,7 @@ class Operator:
                 continue
             began = self._clock.mono()
             try:
+                pool.rival = "/".join(self._claims.rival(key) or ())
                 after_s = await pool.reconcile()
                 again_s = await self._teller.tell(key, pool)
             except Exception as why:  # one pool's trouble must not end the others'
