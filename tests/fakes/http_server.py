@@ -42,6 +42,9 @@ class FakeHttpServer:
             def do_POST(self) -> None:
                 server._handle(self)
 
+            def do_PUT(self) -> None:
+                server._handle(self)
+
             def do_DELETE(self) -> None:
                 server._handle(self)
 

@@ -115,6 +115,8 @@ class Reason(StrEnum):
     ACCEPTED = "Accepted"
     INVALID = "Invalid"
     FORBIDDEN = "Forbidden"
+    AGENT_TAKEN = "AgentTaken"
+    """An older AgentDeployment has the agent of this one's connection."""
     MISSING_SECRET = "MissingSecret"
 
 
@@ -165,7 +167,7 @@ REASONS: Final[Mapping[ConditionType, Mapping[State, frozenset[Reason]]]] = {
     },
     _C.TEMPLATE_ACCEPTED: {
         _T.TRUE: frozenset({_R.ACCEPTED}),
-        _T.FALSE: frozenset({_R.INVALID, _R.FORBIDDEN}),
+        _T.FALSE: frozenset({_R.INVALID, _R.FORBIDDEN, _R.AGENT_TAKEN}),
     },
     _C.READY: {
         _T.TRUE: frozenset({_R.CONNECTED}),

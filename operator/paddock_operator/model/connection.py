@@ -30,6 +30,20 @@ SERVICE_PATTERN: Final = (
 )
 """A service: one label, or a name below `svc`. No digit leads, for `2130706433` is an address."""
 PRIVATE_PATTERN: Final = f"^http://({_PRIVATE}){_END}"
+_ANY_PORT = ":[0-9]+(/|$)"
+PORT_PATTERN: Final = (
+    ":([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])(/|$)"
+)
+"""1 to 65535; of an address that has a port at all."""
+_GROUP = "[0-9A-Fa-f]{1,4}"
+BRACKETED_PATTERN: Final = (
+    r"^https?://\["
+    f"(({_GROUP}:){{7}}{_GROUP}|({_GROUP}:){{1,7}}:|:((:{_GROUP}){{1,7}}|:)"
+    + "".join(f"|({_GROUP}:){{1,{7 - n}}}(:{_GROUP}){{1,{n}}}" for n in range(1, 7))
+    + r")\]"
+)
+"""What stands between brackets is an IPv6 address. One that ends in an IPv4 address can be written
+in hexadecimal, too: this is long enough for an API server's budget of rules."""
 _LOCALHOST = "^http://localhost([:/]|$)"
 
 SECRET_PATTERN = "^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"
@@ -121,6 +135,27 @@ CONNECTION_RULES: tuple[Rule[OrchestratorConnection], ...] = (
         lambda connection: matches(URL_PATTERN, connection.spec.url),
         "write it like https://paddock.example",
         cel=f"self.spec.url.matches(r'{URL_PATTERN}')",
+    ),
+    Rule(
+        "url-port",
+        "spec.url",
+        "the port must be from 1 to 65535, without a leading zero",
+        lambda connection: (
+            not matches(_ANY_PORT, connection.spec.url)
+            or matches(PORT_PATTERN, connection.spec.url)
+        ),
+        "write the port that the orchestrator listens at, or leave it out",
+        cel=f"!self.spec.url.matches(r'{_ANY_PORT}') || self.spec.url.matches(r'{PORT_PATTERN}')",
+    ),
+    Rule(
+        "url-brackets",
+        "spec.url",
+        "what stands between brackets must be an IPv6 address, all of it in hexadecimal",
+        lambda connection: (
+            "[" not in connection.spec.url or matches(BRACKETED_PATTERN, connection.spec.url)
+        ),
+        "write it like https://[2001:db8::1]; names and IPv4 addresses stand without brackets",
+        cel=f"!self.spec.url.contains('[') || self.spec.url.matches(r'{BRACKETED_PATTERN}')",
     ),
     Rule(
         "url-secure",

@@ -28,6 +28,8 @@ class ObjectMeta:
     deletion_timestamp: str | None = None
     """Set once somebody deleted it; it stays until its finalizers are gone."""
     finalizers: tuple[str, ...] = ()
+    created: str = ""
+    """When, as the server writes it: what was later sorts later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,4 +91,5 @@ def _meta(metadata: Mapping[str, object]) -> ObjectMeta:
         resource_version=str(metadata["resourceVersion"]),
         deletion_timestamp=None if deleted is None else str(deleted),
         finalizers=tuple(map(str, finalizers)) if isinstance(finalizers, list | tuple) else (),
+        created=str(metadata.get("creationTimestamp") or ""),
     )

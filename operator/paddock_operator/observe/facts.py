@@ -8,7 +8,7 @@ from paddock_operator.reconcile.passes import Pass
 from paddock_operator.reconcile.reconciler import Reconciler
 
 ConnectionTrouble = Literal["Unreachable", "Unauthorized", "MissingSecret", "Invalid"]
-TemplateTrouble = Literal["Invalid", "Forbidden"]
+TemplateTrouble = Literal["Invalid", "Forbidden", "AgentTaken"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class ConnectionProblem:
 
 @dataclass(frozen=True, slots=True)
 class TemplateProblem:
-    """Why an API server would not take the pods of the template."""
+    """Why no pod is made of the template. Of an agent that is taken the message is its owner."""
 
     reason: TemplateTrouble
     message: str = ""

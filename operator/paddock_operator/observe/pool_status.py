@@ -34,6 +34,7 @@ POOL_LABEL: Final = "paddock.dev/pool"
 
 _T = ConditionType
 _NOT_LOOKED_AT: Final = "The manifest is not valid, so that nothing was looked at."
+_STANDS_ASIDE: Final = "Another AgentDeployment has the agent, so that nothing was looked at."
 
 
 def pool_status(
@@ -118,14 +119,13 @@ def invalid_status_json(
     problem: TemplateProblem,
     now: float,
 ) -> dict[str, object]:
-    """The status, as it is written, of a pool whose manifest cannot be read.
+    """The status, as it is written, of a pool whose manifest cannot be read, or that stands aside.
 
     There is no pass to tell of: numbers stay as they are in `before`, and of the conditions only
     TemplateAccepted is known.
     """
-    judged: dict[ConditionType, Judged] = {
-        one: not_known(_NOT_LOOKED_AT) for one in POOL_CONDITIONS
-    }
+    why = _STANDS_ASIDE if problem.reason == "AgentTaken" else _NOT_LOOKED_AT
+    judged: dict[ConditionType, Judged] = {one: not_known(why) for one in POOL_CONDITIONS}
     judged[_T.TEMPLATE_ACCEPTED] = trouble_conditions.template_accepted(problem)
     said = status_json(
         PoolStatus(

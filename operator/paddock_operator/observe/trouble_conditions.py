@@ -138,4 +138,11 @@ def template_accepted(problem: TemplateProblem | None) -> Judged:
             f"The API server forbids the runners' pods{said(problem.message)}; change the template "
             "or the policy that forbids it.",
         )
+    if problem.reason == "AgentTaken":
+        return no(
+            Reason.AGENT_TAKEN,
+            f"The AgentDeployment {problem.message} is older and has the same agent of the same "
+            "connection; what runs is kept, and nothing is created; delete one of the two, or "
+            "create this one with another agentId.",
+        )
     return no(Reason.INVALID, f"The manifest is not valid{said(problem.message)}; mend it.")

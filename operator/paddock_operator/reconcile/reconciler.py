@@ -324,14 +324,16 @@ class Reconciler:
     async def _declare(self, last: Pass, mono: float) -> None:
         """Tell the orchestrator about the pool, when something changed and every few seconds.
 
-        Where nothing did since it was told, the link only says that it is still so.
+        Where nothing did since it was told, the link only says that it is still so. What does not
+        stand any more is said at once: until then starts are refused that could wait for a runner.
         """
         gist = (last.decision.target, last.plan.reason, last.pool.sample.starting, self.deleting)
-        if gist == self._declared and mono - self._declared_at < DECLARE_S:
+        stands = self.link.stands(self.manifest.agent_id)
+        if stands and gist == self._declared and mono - self._declared_at < DECLARE_S:
             return
         body = declaration(self.manifest, last, opening=self._opening, deleting=self.deleting)
         body["status"] = self.status(last)
-        if body == self._said and self.link.stands(self.manifest.agent_id):
+        if stands and body == self._said:
             self._declared_at = mono
             self.link.renew(self.manifest.agent_id)
             return

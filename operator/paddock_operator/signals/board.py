@@ -19,22 +19,21 @@ class StatisticsBoard:
     """
 
     def __init__(self) -> None:
-        self._listeners: dict[str, Hear] = {}
-        self._new: set[str] = set()
-        """Agents whose listener has heard nothing yet."""
+        self._listeners: dict[str, dict[Hear, bool]] = {}
+        """By agent, each with whether it has heard of it."""
         self._pools: dict[str, dict[str, Any]] = {}
         self._runners: dict[str, dict[str, Any]] = {}
 
     def subscribe(self, agent: str, listener: Hear) -> None:
         """From the next line on; that one is the whole state."""
-        self._listeners[agent] = listener
-        self._new.add(agent)
+        self._listeners.setdefault(agent, {})[listener] = False
 
     def unsubscribe(self, agent: str, listener: Hear) -> None:
-        """Unless another listener has taken the agent over."""
-        if self._listeners.get(agent) == listener:
-            del self._listeners[agent]
-            self._new.discard(agent)
+        """Others of the agent hear on."""
+        listeners = self._listeners.get(agent, {})
+        listeners.pop(listener, None)
+        if not listeners:
+            self._listeners.pop(agent, None)
 
     def hear(self, line: dict[str, Any]) -> None:
         """A line of the stream."""
@@ -48,13 +47,11 @@ class StatisticsBoard:
         runners: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for runner in line["runners"]:
             runners[runner["agent"]].append(runner)
-        new, self._new = self._new, set()
-        for agent, listener in list(self._listeners.items()):
-            if agent in new:
-                listener(self._all(agent, line))
-            else:
-                part = {"pools": pools.get(agent, []), "runners": runners.get(agent, [])}
-                listener({**line, **part})
+        for agent, listeners in list(self._listeners.items()):
+            part = {**line, "pools": pools.get(agent, []), "runners": runners.get(agent, [])}
+            for listener, has_heard in list(listeners.items()):
+                listeners[listener] = True
+                listener(part if has_heard else self._all(agent, line))
 
     def _all(self, agent: str, line: dict[str, Any]) -> dict[str, Any]:
         pool = self._pools.get(agent)

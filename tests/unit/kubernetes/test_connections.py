@@ -2,52 +2,37 @@
 
 import asyncio
 import base64
+import re
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from fakes.kube_memory import KubeMemory
+from fakes.told_link import ToldLink
+from fakes.waiting import eventually
+from paddock_operator.backends.kubernetes import connections
 from paddock_operator.backends.kubernetes.connections import Connections
 from paddock_operator.backends.kubernetes.errors import Forbidden
+from paddock_operator.model.connection import OrchestratorConnection
 from paddock_operator.model.resource import parse_connection
-from paddock_operator.signals.silent import SilentLink
 
 SECRETS = "/api/v1/namespaces/n/secrets"
 
 
-@dataclass
-class Link(SilentLink):
-    """A link that says what the test wants it to."""
-
-    url: str
-    api_key: str
-    ca: bytes | None
-    closed: bool = False
-    lines: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
-    problem: str = ""
-    heard: bool = False
-    key_refused: bool = False
-
-    async def follow(self, hear: Callable[[dict[str, Any]], None]) -> None:
-        while True:
-            hear(await self.lines.get())
-
-    async def close(self) -> None:
-        self.closed = True
+BAD_KEYS = ("schlüssel", "sk_secret\nrk_other", "sk_secret other", "sk_secret\tx", "s\0", " \n")
 
 
 class World:
     def __init__(self) -> None:
         self.kube = KubeMemory()
-        self.links: list[Link] = []
+        self.links: list[ToldLink] = []
         self.connections = Connections(self.kube.client, connect=self._connect)
 
     def _connect(
         self, url: str, api_key: str, *, ca: bytes | None, changed: Callable[[], None]
-    ) -> Link:
-        self.links.append(Link(url, api_key, ca))
+    ) -> ToldLink:
+        self.links.append(ToldLink(url, api_key, ca))
         return self.links[-1]
 
     def secret(self, **data: str) -> None:
@@ -121,7 +106,11 @@ async def test_another_key_makes_another_link_and_the_listeners_stay(world: Worl
     ("data", "said"),
     [
         ({"apiKey": "sk"}, "MissingSecret: secret 'keys' in namespace 'n' has no runnerKey"),
-        ({"apiKey": "schlüssel", "runnerKey": "rk"}, "apiKey is not text"),
+        *(
+            ({"runnerKey": "rk", "apiKey": key}, "secret 'keys' in namespace 'n': apiKey is no key")
+            for key in BAD_KEYS
+        ),
+        *(({"apiKey": "sk", "runnerKey": key}, "runnerKey is no key") for key in BAD_KEYS),
     ],
 )
 async def test_a_secret_of_no_use_is_told(world: World, data: dict[str, str], said: str) -> None:
@@ -129,8 +118,16 @@ async def test_a_secret_of_no_use_is_told(world: World, data: dict[str, str], sa
     world.secret(**data)
     await world.change()
     assert said in world.problem
+    assert not re.search("secret|other|schlüssel", world.problem.replace("secret 'keys'", ""))
     assert world.links[0].closed
     assert world.connections.of("n", "default").link is None
+
+
+async def test_white_space_around_a_key_is_nothing(world: World) -> None:
+    world.secret(apiKey=" sk_two\n", runnerKey="rk_one\n")
+    await world.change()
+    assert world.problem == ""
+    assert world.links[0].api_key == "sk_two"
 
 
 async def test_a_missing_secret_is_told(world: World) -> None:
@@ -149,12 +146,30 @@ async def test_a_secret_that_may_not_be_read_is_told(world: World) -> None:
 
 
 async def test_a_ca_bundle_of_nonsense_is_told(world: World) -> None:
-    def fail(url: str, api_key: str, *, ca: bytes | None, changed: Callable[[], None]) -> Link:
+    def fail(url: str, api_key: str, *, ca: bytes | None, changed: Callable[[], None]) -> ToldLink:
         raise ValueError("no start line")
 
     world.connections = Connections(world.kube.client, connect=fail)
     await world.change(caBundle=base64.b64encode(b"nonsense").decode())
     assert "caBundle is no PEM certificate (no start line)" in world.problem
+
+
+@pytest.mark.parametrize("where", ["url_from", "connect"])
+async def test_an_address_of_no_use_is_told_and_raises_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """The object may be older than the rules."""
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise ValueError("Port out of range 0-65535")
+
+    if where == "url_from":
+        monkeypatch.setattr(OrchestratorConnection, "url_from", fail)
+    else:
+        world.connections = Connections(world.kube.client, connect=fail)
+    await world.change()
+    assert world.problem.startswith("Invalid: spec.url 'https://paddock.example'")
+    assert "Port out of range" in world.problem
 
 
 async def test_a_deleted_connection_is_closed_and_may_come_back(world: World) -> None:
@@ -165,3 +180,49 @@ async def test_a_deleted_connection_is_closed_and_may_come_back(world: World) ->
     await world.change()
     assert len(world.links) == 2
     assert world.problem == ""
+
+
+class Mishap(ToldLink):
+    """Ends, or fails in a way nobody has thought of, at the first line and then no more."""
+
+    def __init__(self, *args: Any, end: bool, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.follows = 0
+        self._end = end
+
+    async def follow(self, hear: Callable[[dict[str, Any]], None]) -> None:
+        self.follows += 1
+        if self.follows == 1:
+            await self.lines.get()
+            if self._end:
+                return
+            raise KeyError("boot")
+        await super().follow(hear)
+
+
+@pytest.mark.parametrize("end", [True, False])
+async def test_statistics_that_end_are_told_of_and_followed_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, end: bool
+) -> None:
+    monkeypatch.setattr(connections, "FOLLOW_AGAIN_S", 0.01)
+    links: list[Mishap] = []
+    troubles: list[str] = []
+
+    def connect(
+        url: str, api_key: str, *, ca: bytes | None, changed: Callable[[], None]
+    ) -> ToldLink:
+        links.append(Mishap(url, api_key, ca, end=end))
+        return links[-1]
+
+    def changed(key: tuple[str, str]) -> None:
+        trouble = world.connections.of(*key).trouble
+        troubles.append("" if trouble is None else trouble.message)
+
+    world.connections = Connections(world.kube.client, connect=connect, changed=changed)
+    await world.change()
+    line = {"boot": "b", "seq": 1, "gone": [], "pools": [], "runners": []}
+    links[0].lines.put_nowait(line)
+    await eventually(lambda: links[0].follows > 1, what="another attempt")
+    assert ["cannot be followed" in trouble for trouble in troubles] == [True]
+    links[0].lines.put_nowait(line)
+    await eventually(lambda: troubles[1:] == [""], what="the end of the trouble")

@@ -23,7 +23,8 @@ def invalid_pool(kube: KubeMemory) -> ManagedPool:
     spec = yaml.safe_load(changed(spec__sessionsPerRunner=0))["spec"]
     resource = parse_resource(kube.put(pools_path("n"), "desk", spec=spec))
     return cast(
-        "ManagedPool", SimpleNamespace(reconciler=None, last=None, resource=resource, path=PATH)
+        "ManagedPool",
+        SimpleNamespace(rival="", reconciler=None, last=None, resource=resource, path=PATH),
     )
 
 

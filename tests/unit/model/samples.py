@@ -267,6 +267,15 @@ CONNECTION_BREACHES = [
     Bad("url-form", _URL, {"spec__url": "https://paddock.example?key=1"}),
     Bad("url-form", _URL, {"spec__url": "https://paddock.example\n"}),
     Bad("url-form", _URL, {"spec__url": "https:///path"}),
+    *(
+        Bad("url-port", _URL, {"spec__url": f"https://paddock.example:{port}"})
+        for port in ("0", "65536", "99999", "08600")
+    ),
+    Bad("url-port", _URL, {"spec__url": "http://paddock:99999/base"}),
+    *(
+        Bad("url-brackets", _URL, {"spec__url": f"https://[{host}]:8443/base"})
+        for host in ("::::", "1.2.3.4", "1:2:3:4:5:6:7", "1::2::3", "1:2:3:4:5:6:7:8::", "12345::")
+    ),
     Bad("url-secure", _URL, {"spec__url": "http://paddock.example"}),
     Bad("url-secure", _URL, {"spec__url": "http://10.0.0.5:8600"}),
     Bad("url-secure", _URL, {"spec__url": "http://127.0.0.1:8600"}),
@@ -317,6 +326,10 @@ GOOD_URLS = [
     ("https://paddock.example", False),
     ("https://10.0.0.5:8443/paddock/", False),
     ("https://[2001:db8::1]", False),
+    ("https://[1:2:3:4:5:6:7:8]:65535/", False),
+    ("https://[::]", False),
+    ("https://[FE80::1:2:3:4:5:6]:1", False),
+    ("https://[1:2:3:4:5:6:7::]", False),
     ("https://localhost", False),
     ("http://paddock", False),
     ("http://paddock:8600/", False),

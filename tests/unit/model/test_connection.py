@@ -1,8 +1,14 @@
 """Where an orchestrator may be, and what a connection must say."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from paddock_operator.model.connection import CONNECTION_RULES, OrchestratorConnection
+from paddock_operator.model.connection import (
+    CONNECTION_RULES,
+    URL_PATTERN,
+    OrchestratorConnection,
+)
 from paddock_operator.model.examine import examine
 from paddock_operator.model.kinds import ORCHESTRATOR_CONNECTION
 from paddock_operator.model.problems import Problem
@@ -57,3 +63,21 @@ def test_a_lone_label_is_a_service_beside_the_connection(written: str, used: str
 
     assert isinstance(found, OrchestratorConnection)
     assert found.url_from("acme") == used
+
+
+_formed = st.from_regex(URL_PATTERN, fullmatch=True, alphabet=st.characters(codec="ascii"))
+_brackets = st.text("0123456789abF:.", max_size=24).map(lambda host: f"https://[{host}]")
+_ports = st.integers(0, 99999).map(lambda port: f"http://paddock:{port}")
+
+
+@given(url=st.one_of(_formed, _brackets, _ports))
+def test_every_address_that_is_taken_can_be_used(url: str) -> None:
+    found = connection(spec__url=url, spec__allowInsecure=True)
+
+    if isinstance(found, OrchestratorConnection):
+        assert found.url_from("acme")
+
+
+@given(host=st.ip_addresses(v=6).map(str).filter(lambda host: "." not in host))
+def test_every_ipv6_address_is_taken(host: str) -> None:
+    assert isinstance(connection(spec__url=f"https://[{host}]"), OrchestratorConnection)

@@ -45,6 +45,7 @@ def test_it_is_what_a_file_gives_with_what_the_server_added_apart() -> None:
         resource_version="266",
         deletion_timestamp="2026-11-28T07:00:00Z",
         finalizers=("paddock.dev/drain",),
+        created="2026-11-28T06:26:13Z",
     )
 
 

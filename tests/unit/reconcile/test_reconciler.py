@@ -86,3 +86,30 @@ async def test_every_word_of_the_pool_wakes_and_no_other() -> None:
     assert wakes(line() | {"seq": 6, "gone": ["a"]}), "and left"
     assert not wakes(line() | {"seq": 7, "gone": ["b"]})
     assert wakes(line() | {"seq": 8, "boot": "c"}), "the orchestrator restarted"
+
+
+class Standing(SilentLink):
+    """Hears every declaration; `lost` when it has forgotten the last one."""
+
+    def __init__(self) -> None:
+        self.declared = 0
+        self.lost = False
+
+    async def declare(self, agent: str, declaration: dict[str, Any]) -> bool | None:
+        self.declared += 1
+        self.lost = False
+        return False
+
+    def stands(self, agent: str) -> bool:
+        return self.declared > 0 and not self.lost
+
+
+async def test_a_declaration_that_was_forgotten_is_made_again_with_the_next_pass() -> None:
+    pool, link = reconciler(RecordingBackend()), Standing()
+    pool.link = link
+    await pool.reconcile()
+    await pool.reconcile()
+    assert link.declared == 1
+    link.lost = True
+    await pool.reconcile()
+    assert link.declared == 2

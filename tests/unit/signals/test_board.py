@@ -52,6 +52,16 @@ def test_another_agents_runners_are_not_heard() -> None:
     assert (listener.lines, listener.runners) == (1, {})
 
 
+def test_two_pools_of_one_agent_hear_the_same() -> None:
+    """One of them stands aside, and yet has runners that are to leave."""
+    board, first, second = StatisticsBoard(), Listener(), Listener()
+    board.subscribe("desk", first.hear)
+    board.hear(line(1, runners={"a": "desk"}))
+    board.subscribe("desk", second.hear)
+    board.hear(line(2, runners={"b": "desk"}))
+    assert first.runners == second.runners == {"a": 0, "b": 0}
+
+
 def test_unsubscribing_leaves_a_successor_alone() -> None:
     board, first, second = StatisticsBoard(), Listener(), Listener()
     board.subscribe("desk", first.hear)

@@ -7,28 +7,38 @@ import logging
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from paddock_operator.backends.kubernetes.client import KubeClient
 from paddock_operator.backends.kubernetes.errors import Forbidden, NotFound
 from paddock_operator.backends.kubernetes.pods import Endpoint
+from paddock_operator.model.base import matches
 from paddock_operator.model.connection import OrchestratorConnection
 from paddock_operator.model.resource import Resource
-from paddock_operator.observe.facts import ConnectionProblem
+from paddock_operator.observe.facts import ConnectionProblem, ConnectionTrouble
 from paddock_operator.reconcile.reconciler import Link
 from paddock_operator.signals.board import Hear, StatisticsBoard
 from paddock_operator.signals.link import OrchestratorLink
 
 log = logging.getLogger("paddock.connections")
 
+FOLLOW_AGAIN_S = 1.0
+
+_KEYS = ("apiKey", "runnerKey")
+_KEY = "^[!-~]+$"
+
 Key = tuple[str, str]
 """Namespace and name."""
+Used = tuple[str, str, str, bytes | None]
+"""Address, secret, its private key, and certificates."""
 
 
 class OpenLink(Link, Protocol):
     """A link with its stream of statistics."""
 
-    problem: str
+    @property
+    def problem(self) -> str: ...
+
     heard: bool
     key_refused: bool
 
@@ -57,7 +67,7 @@ class Connection:
     """Certificates that its runners trust instead of the usual ones, PEM."""
     link: OpenLink | None = None
     problem: ConnectionProblem | None = None
-    """Why there is no link."""
+    """Why there is no link, or why it is not followed."""
     changed: Callable[[], None] = lambda: None
     """Called when it begins or ceases to work, or does not work for another reason."""
     _board: StatisticsBoard = field(default_factory=StatisticsBoard)
@@ -87,17 +97,44 @@ class Connection:
         self._board.subscribe(agent, listener)
 
     def unsubscribe(self, agent: str, listener: Hear) -> None:
-        """No more of it; another one that took the agent over stays."""
+        """No more of it; others that listen to the agent stay."""
         self._board.unsubscribe(agent, listener)
 
     async def use(self, url: str, secret: str, api_key: str, ca: bytes | None) -> None:
-        """Talk to this address with this key from now on."""
-        link = self.connect(url, api_key, ca=ca, changed=self.changed)
+        """Talk to this address with this key from now on. _Unusable: as before, then."""
+        try:
+            link = self.connect(url, api_key, ca=ca, changed=self.changed)
+        except (ssl.SSLError, ValueError) as why:
+            if ca is None:
+                raise _unusable("Invalid", f"spec.url {url!r} cannot be used ({why})") from None
+            raise _unusable("Invalid", f"caBundle is no PEM certificate ({why})") from None
         await self.close()
         self.url, self.secret, self.problem = url, secret, None
         self.ca = "" if ca is None else ca.decode()
         self.link = link
-        self._following = asyncio.create_task(link.follow(self._board.hear))
+        self._following = asyncio.create_task(self._follow(link))
+
+    async def _follow(self, link: OpenLink) -> None:
+        """Until cancelled, whatever happens to it."""
+
+        def hear(line: dict[str, Any]) -> None:
+            self._board.hear(line)
+            self._broken(None)
+
+        while True:
+            try:
+                await link.follow(hear)
+                why = "they ended"
+            except Exception as error:  # of a line that nobody has thought of
+                log.exception("statistics_broken", extra={"connection": "/".join(self.key)})
+                why = type(error).__name__
+            self._broken(ConnectionProblem("Unreachable", f"statistics cannot be followed ({why})"))
+            await asyncio.sleep(FOLLOW_AGAIN_S)
+
+    def _broken(self, problem: ConnectionProblem | None) -> None:
+        if problem != self.problem:
+            self.problem = problem
+            self.changed()
 
     async def fail(self, problem: ConnectionProblem) -> None:
         """Nothing can be said or heard. What runners were told stays as it was."""
@@ -134,7 +171,7 @@ class Connections:
         self._changed = changed
         self._connect = connect
         self._known: dict[Key, Connection] = {}
-        self._used: dict[Key, tuple[str, str, str, bytes | None]] = {}
+        self._used: dict[Key, Used] = {}
 
     def of(self, namespace: str, name: str) -> Connection:
         """The connection of that name, which may not exist yet."""
@@ -156,23 +193,26 @@ class Connections:
         if isinstance(parsed, tuple):
             await connection.fail(ConnectionProblem("Invalid", "; ".join(map(str, parsed))))
             return
-        spec = parsed.spec
         try:
-            key = await self._api_key(meta.namespace, spec.secret_ref.name)
-        except _SecretProblem as why:
-            await connection.fail(ConnectionProblem("MissingSecret", str(why)))
-            return
-        ca = base64.b64decode(spec.ca_bundle) if spec.ca_bundle else None
-        wanted = (parsed.url_from(meta.namespace), spec.secret_ref.name, key, ca)
-        if self._used.get(connection.key) == wanted and connection.link is not None:
-            return
-        try:
+            wanted = await self._wanted(parsed, meta.namespace)
+            if self._used.get(connection.key) == wanted and connection.link is not None:
+                return
             await connection.use(*wanted)
-        except (ssl.SSLError, ValueError) as why:
-            message = f"caBundle is no PEM certificate ({why})"
-            await connection.fail(ConnectionProblem("Invalid", message))
+        except _Unusable as why:
+            await connection.fail(why.problem)
             return
         self._used[connection.key] = wanted
+
+    async def _wanted(self, parsed: OrchestratorConnection, namespace: str) -> Used:
+        """What a link is opened with."""
+        spec = parsed.spec
+        try:
+            url = parsed.url_from(namespace)
+        except ValueError as why:
+            raise _unusable("Invalid", f"spec.url {spec.url!r} is no address ({why})") from None
+        key = await self._api_key(namespace, spec.secret_ref.name)
+        ca = base64.b64decode(spec.ca_bundle) if spec.ca_bundle else None
+        return url, spec.secret_ref.name, key, ca
 
     async def deleted(self, namespace: str, name: str) -> None:
         """The object is gone."""
@@ -188,18 +228,43 @@ class Connections:
         try:
             secret = await self._client.get(f"/api/v1/namespaces/{namespace}/secrets/{name}")
         except NotFound:
-            raise _SecretProblem(f"{where} does not exist: create it") from None
+            raise _unusable("MissingSecret", f"{where} does not exist: create it") from None
         except Forbidden:
-            raise _SecretProblem(f"{where} may not be read: allow the operator to get it") from None
+            raise _unusable(
+                "MissingSecret", f"{where} may not be read: allow the operator to get it"
+            ) from None
         data = secret.get("data") or {}
-        missing = [field for field in ("apiKey", "runnerKey") if not data.get(field)]
+        missing = [one for one in _KEYS if not data.get(one)]
         if missing:
-            raise _SecretProblem(f"{where} has no {' and no '.join(missing)}: add it")
-        try:
-            return base64.b64decode(data["apiKey"], validate=True).decode("ascii").strip()
-        except (binascii.Error, UnicodeDecodeError):
-            raise _SecretProblem(f"{where}: apiKey is not text") from None
+            raise _unusable("MissingSecret", f"{where} has no {' and no '.join(missing)}: add it")
+        keys = {one: _key(data[one]) for one in _KEYS}
+        for one, key in keys.items():
+            if key is None:
+                raise _unusable(
+                    "MissingSecret",
+                    f"{where}: {one} is no key, which is one line of visible ASCII characters "
+                    "without a space: put the key there as the orchestrator gave it",
+                )
+        return keys["apiKey"] or ""
 
 
-class _SecretProblem(Exception):
-    pass
+def _key(coded: str) -> str | None:
+    """A key of the secret without the white space around it; None for what cannot be one. Its
+    value is never told: it may be a key and something else."""
+    try:
+        text = base64.b64decode(coded, validate=True).decode("ascii").strip()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return text if matches(_KEY, text) else None
+
+
+class _Unusable(Exception):
+    """The link cannot be opened as the object says."""
+
+    def __init__(self, problem: ConnectionProblem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+def _unusable(reason: ConnectionTrouble, message: str) -> _Unusable:
+    return _Unusable(ConnectionProblem(reason, message))

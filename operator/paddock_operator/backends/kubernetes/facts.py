@@ -51,6 +51,8 @@ def drain_level(signal: RunnerSignal) -> int:
 
 def _template_problem(pool: ManagedPool) -> TemplateProblem | None:
     parsed, rejected = pool.resource.parsed, pool.backend.rejected
+    if pool.rival:
+        return TemplateProblem("AgentTaken", pool.rival)
     if isinstance(parsed, tuple):
         return TemplateProblem("Invalid", "; ".join(str(problem) for problem in parsed))
     if rejected is None:

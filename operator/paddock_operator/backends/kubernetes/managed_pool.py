@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from paddock_operator.autoscale.policy import policy_for
+from paddock_operator.backends.kubernetes.aside import AsideLink
 from paddock_operator.backends.kubernetes.backend import KubernetesBackend, Pods
 from paddock_operator.backends.kubernetes.budgets import Budgets
 from paddock_operator.backends.kubernetes.client import KubeClient
@@ -49,6 +50,9 @@ class ManagedPool:
     ) -> None:
         """`learned` is what an earlier operator knew of the pool's sizing."""
         self.resource = resource
+        self.rival = ""
+        """`namespace/name` of the pool that has our agent; while there is one, what runs stays as
+        it is, and leaves only when we are deleted."""
         self._learned = learned
         self.last: Pass | None = None
         self._client = client
@@ -125,6 +129,9 @@ class ManagedPool:
             return None
         if self.deleting and ORPHANING in self.resource.meta.finalizers:
             return AT_REST_S  # its runners are to be left as they are
+        if self.rival and not self.deleting:
+            self._stand_aside()
+            return AT_REST_S
         reconciler = self._followed()
         if reconciler is None:
             # Nothing valid was ever seen: there is nothing to keep, but also nothing to drain.
@@ -143,6 +150,13 @@ class ManagedPool:
         if is_at_rest(last):
             return AT_REST_S
         return rest_after(last.plan, self._clock.wall())
+
+    def _stand_aside(self) -> None:
+        """As if nothing had been seen yet: once the agent is free, we begin with what runs."""
+        if self._reconciler is not None:
+            self._learned = self.learned
+            self._listen_to(None)
+            self._reconciler = self.last = None
 
     def _followed(self) -> Reconciler | None:
         """The reconciler, following the newest manifest that is valid."""
@@ -170,7 +184,8 @@ class ManagedPool:
 
     def _link(self) -> Link:
         connection = self._connection
-        return connection.link if connection and connection.link else SilentLink()
+        link: Link = connection.link if connection and connection.link else SilentLink()
+        return AsideLink(link) if self.rival else link
 
     def _listen_to(self, connection: Connection | None) -> None:
         """Hear the pool's statistics from this connection and no other."""

@@ -5,11 +5,10 @@ on where the pods' annotations say the last one was.
 """
 
 import asyncio
-import contextlib
 import gc
 import itertools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from paddock_operator.backends.kubernetes.budgets import Budgets
@@ -25,10 +24,16 @@ from paddock_operator.backends.kubernetes.teller import Teller, write_status
 from paddock_operator.backends.kubernetes.words import connections_path, pools_path
 from paddock_operator.model.connection import OrchestratorConnection
 from paddock_operator.model.manifest import AgentDeployment
-from paddock_operator.model.resource import Resource, parse_connection, parse_resource
+from paddock_operator.model.resource import (
+    ObjectMeta,
+    Resource,
+    parse_connection,
+    parse_resource,
+)
 from paddock_operator.model.status import status_json
 from paddock_operator.observe.metrics import Metrics, PoolKey
 from paddock_operator.observe.pool_status import connection_status
+from paddock_operator.reconcile.claims import Claim, Claims
 from paddock_operator.reconcile.clock import CLOCK, Clock
 from paddock_operator.reconcile.queue import KeyedQueue
 from paddock_operator.signals.link import OrchestratorLink
@@ -79,9 +84,10 @@ class Operator:
         self._objects: dict[Key, Resource[OrchestratorConnection]] = {}
         self._connection_said: dict[Key, str] = {}
         self._pools: dict[PoolKey, ManagedPool] = {}
+        self._claims = Claims()
         self._teller = Teller(client, metrics, clock)
         self._metrics = metrics
-        self._changed_connections: asyncio.Queue[Key] = asyncio.Queue(maxsize=10_000)
+        self._changed_connections: KeyedQueue[Key] = KeyedQueue()
 
     @property
     def pools(self) -> Mapping[PoolKey, ManagedPool]:
@@ -134,30 +140,49 @@ class Operator:
                 del self._pools[key]
                 self._teller.forget(key)
             self._queue.forget(key)
+            self._wake(self._claims.release(key))
             return
         resource = parse_resource(obj)
         if pool is not None and pool.resource.meta.uid == resource.meta.uid:
             before = pool.resource.meta
             pool.changed(resource)
+            self._claim(key, pool)
             if _same_wish(before, resource.meta):
                 return  # our own status, or somebody's note
         else:
             if pool is not None:  # another object of the name: that its predecessor went was missed
                 pool.close()
                 self._teller.forget(key)
-            self._pools[key] = self._managed(key, resource)
+            pool = self._pools[key] = self._managed(key, resource)
+            self._claim(key, pool)
         self._queue.add(key)
+
+    def _claim(self, key: PoolKey, pool: ManagedPool) -> None:
+        """Note which agent the pool is of, by the newest manifest that is valid."""
+        manifest = pool.resource.parsed
+        if isinstance(manifest, tuple):
+            if pool.reconciler is None:
+                self._wake(self._claims.release(key))
+                return
+            manifest = pool.reconciler.manifest
+        agent = (key.namespace, manifest.spec.connection_ref.name, manifest.agent_id)
+        self._wake(self._claims.claim(key, Claim(agent, pool.resource.meta.created)))
+
+    def _wake(self, pools: Iterable[tuple[str, str]]) -> None:
+        for namespace, name in pools:
+            self._queue.add(PoolKey(namespace, name))
 
     def connection_seen(self, kind: str | None, obj: dict[str, Any]) -> None:
         """An OrchestratorConnection, likewise."""
         key = Key(obj["metadata"]["namespace"], obj["metadata"]["name"])
         if kind == "DELETED":
             self._objects.pop(key, None)
+            self._connection_said.pop(key, None)
         else:
             resource = parse_connection(obj)
             known = self._objects.get(key)
             self._objects[key] = resource
-            if known is not None and known.meta.generation == resource.meta.generation:
+            if known is not None and _same_object(known.meta, resource.meta):
                 return
         self._connection_changed(key)
 
@@ -188,8 +213,7 @@ class Operator:
                 self._queue.add(pool_key)
 
     def _connection_changed(self, key: tuple[str, str]) -> None:
-        with contextlib.suppress(asyncio.QueueFull):
-            self._changed_connections.put_nowait(Key(*key))
+        self._changed_connections.add(Key(*key))
 
     def _budget_changed(self, namespace: str) -> None:
         for pool_key in self._pools:
@@ -219,6 +243,7 @@ class Operator:
                 gc.freeze()
                 # Nor may each scrape of a thousand pools be followed by one.
                 gc.set_threshold(50_000, 20, 20)
+                await self._see_all()
                 group.create_task(self._connect())
                 group.create_task(self._look_at_secrets())
                 group.create_task(self._look_for_the_gone())
@@ -229,6 +254,16 @@ class Operator:
         finally:
             await self._connections.close()
 
+    async def _see_all(self) -> None:
+        """All pools before the first pass: of two with one agent the younger must not be first."""
+        try:
+            listed = (await self._client.list(pools_path(self._namespace))).items
+        except KubeError as why:
+            log.warning("pools_not_listed", extra={"why": str(why)})
+            return
+        for item in listed:
+            self.pool_seen(None, item)
+
     async def _work(self) -> None:
         while True:
             key = await self._queue.get()
@@ -238,6 +273,7 @@ class Operator:
                 continue
             began = self._clock.mono()
             try:
+                pool.rival = "/".join(self._claims.rival(key) or ())
                 after_s = await pool.reconcile()
                 again_s = await self._teller.tell(key, pool)
             except Exception as why:  # one pool's trouble must not end the others'
@@ -258,20 +294,30 @@ class Operator:
         """Follow connections, one at a time."""
         while True:
             key = await self._changed_connections.get()
-            resource = self._objects.get(key)
             try:
-                if resource is None:
-                    await self._connections.deleted(*key)
-                else:
-                    await self._connections.changed(resource)
-                    await self._tell_connection(key, resource)
-            except KubeError as why:
+                await self._follow_connection(key)
+            except Exception as why:  # nor must one connection's end the others'
+                delay_s = self._changed_connections.failed(key)
                 log.warning(
-                    "connection_not_read", extra={"connection": "/".join(key), "why": str(why)}
-                )
+                    "connection_not_followed",
+                    extra={
+                        "connection": "/".join(key), "why": str(why), "again_s": round(delay_s, 1)
+                    },
+                    exc_info=None if isinstance(why, KubeError) else why,
+                )  # fmt: skip
+            else:
+                self._changed_connections.done(key)
             for pool_key, pool in self._pools.items():
                 if pool.connection is None or pool.connection.key == key:
                     self._queue.add(pool_key)
+
+    async def _follow_connection(self, key: Key) -> None:
+        resource = self._objects.get(key)
+        if resource is None:
+            await self._connections.deleted(*key)
+            return
+        await self._connections.changed(resource)
+        await self._tell_connection(key, resource)
 
     async def _look_at_secrets(self) -> None:
         """Secrets are read by name only, so their changes are found by looking: more often while
@@ -302,7 +348,7 @@ class Operator:
         connection = self._connections.of(*key)
         if not connection.tried:
             return
-        said = f"{resource.meta.generation} {connection.trouble}"
+        said = f"{resource.meta.uid} {resource.meta.generation} {connection.trouble}"
         if self._connection_said.get(key) == said:
             return
         status = connection_status(
@@ -313,6 +359,11 @@ class Operator:
         kind = "OrchestratorConnection"
         await write_status(self._client, path, kind, resource.meta, status_json(status))
         self._connection_said[key] = said
+
+
+def _same_object(before: ObjectMeta, after: ObjectMeta) -> bool:
+    """The same one with the same spec, and not another of its name."""
+    return (before.uid, before.generation) == (after.uid, after.generation)
 
 
 def _same_wish(before: Any, after: Any) -> bool:

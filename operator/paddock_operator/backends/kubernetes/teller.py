@@ -41,7 +41,7 @@ class Teller:
         self._policy = StatusPolicy()
         self._storyteller = Storyteller()
         self._scenes: dict[PoolKey, Scene] = {}
-        self._shown: dict[PoolKey, tuple[Scene | None, Resource[AgentDeployment]]] = {}
+        self._shown: dict[PoolKey, tuple[Scene | None, Resource[AgentDeployment], str]] = {}
         """What the status was last found to be right for, so that nothing is counted at rest."""
         self._written: dict[PoolKey, tuple[int, Mapping[str, object]]] = {}
         """The status last written, with the version that it made."""
@@ -74,7 +74,7 @@ class Teller:
         self._metrics.forget(key)
 
     async def _status(self, key: PoolKey, pool: ManagedPool) -> float | None:
-        shown = (self._scenes.get(key), pool.resource)
+        shown = (self._scenes.get(key), pool.resource, pool.rival)
         if self._shown.get(key) == shown:
             return None
         # The watch lags behind our own writes; what it brings later is somebody else's.
@@ -114,8 +114,12 @@ class Teller:
                     facts=scene.facts, now=scene.at,
                 )
             )  # fmt: skip
-        if isinstance(parsed, tuple):
+        problem = None
+        if pool.rival:
+            problem = TemplateProblem("AgentTaken", pool.rival)
+        elif isinstance(parsed, tuple):
             problem = TemplateProblem("Invalid", "; ".join(map(str, parsed)))
+        if problem is not None:
             return invalid_status_json(
                 pool.resource.meta.name,
                 generation=generation,
