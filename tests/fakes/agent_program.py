@@ -74,7 +74,11 @@ async def entrypoint(ctx: CallContext) -> None:
         else:
             await session.say(f"heard {text}")
 
+    async def warned(seconds: float) -> None:
+        await session.say(f"warned {seconds:.0f} s before the end")
+
     session.on("user_turn")(heard)
+    session.on("drain_warning")(warned)
     if data.get("greet", True):
         await session.say("hello")
     await session.run()
