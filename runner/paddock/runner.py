@@ -295,6 +295,9 @@ class AgentRunner:
 
     def _take(self, output: Output) -> None:
         match output:
+            case Reply(frame):
+                if self._socket is not None:
+                    self._socket.send(encode(frame))
             case RunJob(assign):
                 self._run_job(assign)
             case EndJob(job_id, reason, verb_id):
@@ -305,14 +308,19 @@ class AgentRunner:
                     result = control.VerbResult(verb_id=verb_id, ok=held is not None)
                     self._socket.send(encode(result))
             case Remember(drain_epoch, mode):
-                if self.options.barrier_file is not None:
-                    store_barrier(self.options.barrier_file, drain_epoch, mode)
+                file = self.options.barrier_file
+                if file is None or store_barrier(file, drain_epoch, mode):
+                    self._take_all(self._link.remembered(drain_epoch))
             case DrainChanged(draining=True):
                 log.info("draining", extra={"reason": output.reason})
                 self._deadline.told(output.deadline_s, output.warn_before_s)
             case DrainChanged():
                 log.info("serving_again")
                 self._deadline.clear()
+
+    def _take_all(self, outputs: list[Output]) -> None:
+        for output in outputs:
+            self._take(output)
 
     def _run_job(self, assign: control.JobAssign) -> None:
         call = Call(assign, self._entrypoint, self._hooks, self.options.runner_id, self._happened)
@@ -341,6 +349,4 @@ class AgentRunner:
             outputs = self._link.ending(job_id, at_ms)
         else:
             outputs = self._link.ended(job_id, ending.reason, ending.detail, at_ms)
-        for output in outputs:
-            if isinstance(output, Reply) and self._socket is not None:
-                self._socket.send(encode(output.frame))
+        self._take_all(outputs)

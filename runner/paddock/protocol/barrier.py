@@ -10,8 +10,9 @@ Three rules, each used by the argument why an empty runner may be removed (see
 * R3, honest report: a report is read from the same state in one call, and counts what is booked,
   dialling and live alike.
 
-A container that restarts in place must have stored `(drain_epoch, mode)` before it answered, and
-begins with `restore`; its sessions died with the process, the barrier must not.
+A container that restarts in place must have stored `(drain_epoch, mode)` before it answered (see
+`RunnerLink.remembered`), and begins with `restore`; its sessions died with the process, the barrier
+must not.
 """
 
 from dataclasses import dataclass
