@@ -18,6 +18,12 @@ class Peer:
         self._socket = socket
         self.registration: dict[str, Any] = {}
 
+    @property
+    def bridge_url(self) -> str:
+        """Where the server's `bridge` is played."""
+        host, port = self._socket.local_address[:2]
+        return f"ws://{host}:{port}/bridge"
+
     async def welcome(self) -> None:
         """Take the registration, as an orchestrator with every feature."""
         self.registration = await self.receive("register")

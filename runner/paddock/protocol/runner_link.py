@@ -4,6 +4,8 @@ Frames and the user's happenings go in; what to send and what to do comes out. I
 job is taken, so its rules are what keeps a runner within its capacity and a drain honest:
 
 * a job is booked before it is acknowledged, in one step with the checks (no await in between);
+* a job stays booked when its socket dies: whether the answer arrived cannot be known from this end,
+  so its dial or the orchestrator lets it go, and until then it counts;
 * the same assignment is answered the same way again and never run twice;
 * what was obeyed is reported only after the shell has said that a restart would not forget it;
 * an `ended` event is kept until the orchestrator says it is durable, and sent again after a
@@ -198,12 +200,6 @@ class RunnerLink:
         if self.barrier.mode is Mode.DRAIN and not self._jobs:
             outputs += self._answer()
         return outputs
-
-    def unsent(self, assign: control.JobAssign) -> None:
-        """The acceptance could not be sent: nothing was promised, so nothing is held."""
-        self._jobs.pop(assign.job_id, None)
-        self.barrier.unbook(assign.job_id)
-        self._answers.pop(assign.assign_id or assign.job_id, None)
 
     def _welcomed(self, frame: control.Welcomed) -> list[Output]:
         self.registered = True
