@@ -85,16 +85,19 @@ def http_base(url: str, source: str = "url") -> str:
     except ValueError:
         raise _no_address(url, source) from None
     scheme = {"ws": "http", "wss": "https", "http": "http", "https": "https"}.get(parts.scheme)
-    odd = any(c.isspace() or not c.isprintable() for c in text)
+    odd = "@" in parts.netloc or any(c.isspace() or not c.isprintable() for c in text)
     if scheme is None or odd or port == 0 or not _is_host(parts):
         raise _no_address(url, source)
     return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
 
 
 def _no_address(url: str, source: str) -> ConfigurationError:
+    """A user's part, which may have a password in it, is not shown."""
+    _, at, rest = url.rpartition("@")
+    shown = f"…@{rest}" if at else url
     return ConfigurationError(
-        f"{source}: got {url!r}, expected a host, host:port (1 to 65535) or an http(s)/ws(s) URL, "
-        "such as https://paddock.example.com or 127.0.0.1:8600"
+        f"{source}: got {shown!r}, expected a host, host:port (1 to 65535) or an http(s)/ws(s) URL "
+        "without a user, such as https://paddock.example.com or 127.0.0.1:8600"
     )
 
 

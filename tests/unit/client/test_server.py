@@ -91,6 +91,12 @@ def test_what_is_no_address_is_refused_with_its_value(url: str) -> None:
     assert "such as https://paddock.example.com" in said
 
 
+def test_a_password_in_an_address_is_refused_and_not_shown() -> None:
+    """The key says who asks; a socket would send this instead of it."""
+    with pytest.raises(ConfigurationError, match=r"^url: got '…@a\.example', .* without a user"):
+        http_base("https://me:secret@a.example")
+
+
 @pytest.mark.parametrize(
     "url",
     [
