@@ -12,6 +12,8 @@ from pathlib import Path
 import click
 
 from paddock import logs as log_output
+from paddock.cli.options import output_option
+from paddock.cli.output import show
 from paddock.state_dir import state_dir
 from paddock_operator.backends.processes.child import tail
 from paddock_operator.backends.processes.local_pool import (
@@ -22,7 +24,14 @@ from paddock_operator.backends.processes.local_pool import (
     supervisor,
 )
 from paddock_operator.backends.processes.orchestrator_child import OrchestratorFailed
-from paddock_operator.model.parse import ManifestError, parse_manifest
+from paddock_operator.model.manifest import KIND
+from paddock_operator.model.parse import (
+    Checked,
+    ManifestError,
+    Problem,
+    check_documents,
+    parse_manifest,
+)
 from paddock_operator.model.schema import json_schema
 
 DEFAULT_FILE = "agentdeployment.yaml"
@@ -139,9 +148,12 @@ class _Anything(dict[str, str]):
 @click.command(epilog="Example: paddock validate -f agentdeployment.yaml")
 @_file
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of a manifest, for editors.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+@output_option
 def validate(path: Path, schema: bool, output: str) -> None:
-    """Apply every rule of the manifest, offline. Exit code 1 when one is broken."""
+    """Apply every rule of each document of the manifest, offline. Exit code 1 when one is broken.
+
+    AgentDeployments and OrchestratorConnections, as many as there are.
+    """
     if schema:
         click.echo(json.dumps(json_schema(), indent=2))
         return
@@ -149,21 +161,32 @@ def validate(path: Path, schema: bool, output: str) -> None:
         text = sys.stdin.read() if str(path) == "-" else path.read_text()
     except (OSError, UnicodeDecodeError) as why:
         raise click.ClickException(f"{path}: {why}") from None
-    try:
-        manifest = parse_manifest(text, source=str(path))
-    except ManifestError as why:
-        if output == "json":
-            click.echo(json.dumps({"valid": False, "problems": _problems(why)}, indent=2))
-        else:
-            click.echo(str(why), err=True)
-        raise SystemExit(1) from None
-    if output == "json":
-        click.echo(json.dumps({"valid": True, "problems": []}))
+    checked = check_documents(text, source=str(path))
+    problems = tuple(problem for each in checked for problem in each.problems)
+    if output == "table":
+        _say_checked(path, checked)
     else:
-        click.echo(f"{path}: {manifest.name} is valid")
+        documents = [_document(each) for each in checked]
+        answer = {"valid": not problems, "documents": documents, "problems": _problems(problems)}
+        show(answer, output, ())
+    if problems:
+        raise SystemExit(1)
 
 
-def _problems(error: ManifestError) -> list[dict[str, object]]:
+def _say_checked(path: Path, checked: list[Checked]) -> None:
+    for each in checked:
+        if each.problems:
+            click.echo(str(ManifestError(each.problems)), err=True)
+        else:
+            kind = "" if each.kind == KIND else f"{each.kind} "
+            click.echo(f"{path}: {kind}{each.name} is valid")
+
+
+def _document(checked: Checked) -> dict[str, object]:
+    return {"kind": checked.kind, "name": checked.name, "valid": not checked.problems}
+
+
+def _problems(problems: tuple[Problem, ...]) -> list[dict[str, object]]:
     return [
         {
             "file": p.source,
@@ -174,7 +197,7 @@ def _problems(error: ManifestError) -> list[dict[str, object]]:
             "message": p.message,
             "fix": p.fix,
         }
-        for p in error.problems
+        for p in problems
     ]
 
 

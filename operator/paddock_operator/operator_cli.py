@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -18,6 +17,8 @@ import click
 import httpx
 
 from paddock import logs as log_output
+from paddock.cli.options import output_option
+from paddock.cli.output import show
 from paddock.pages import serve_pages
 from paddock_operator.backends.kubernetes import dry_run as plans
 from paddock_operator.backends.kubernetes.access import access
@@ -54,7 +55,7 @@ class Options:
     help="Where its probes are; `kubectl port-forward` brings them here.",
 )  # fmt: skip
 @click.option("-n", "--last", default=5, show_default=True, help="How many decisions.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+@output_option
 def explain(pool: str, namespace: str, url: str, last: int, output: str) -> None:
     """The operator's last decisions about a pool, with what they were made from."""
     try:
@@ -67,8 +68,8 @@ def explain(pool: str, namespace: str, url: str, last: int, output: str) -> None
     if decisions is None:
         known = ", ".join(sorted(pools)) or "none"
         raise click.ClickException(f"no pool {namespace}/{pool} here; there is: {known}")
-    if output == "json":
-        click.echo(json.dumps(decisions[-last:], indent=2))
+    if output != "table":
+        show(decisions[-last:], output, ())
         return
     for decision in decisions[-last:]:
         for line in _explained(decision):

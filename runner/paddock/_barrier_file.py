@@ -24,11 +24,16 @@ def restored_barrier(path: Path | None) -> Barrier:
     return barrier
 
 
-def store_barrier(path: Path, drain_epoch: int, mode: Mode) -> None:
-    """Replace what is stored, whole or not at all."""
+def store_barrier(path: Path, drain_epoch: int, mode: Mode) -> bool:
+    """Replace what is stored, whole or not at all. True when it is what a restart will find."""
     new = path.with_suffix(".new")
     try:
         new.write_text(json.dumps({"drain_epoch": drain_epoch, "mode": mode.value}))
         new.replace(path)
     except OSError as why:
-        log.warning("barrier_not_stored", extra={"path": str(path), "why": str(why)})
+        log.warning(
+            "barrier_not_stored",
+            extra={"path": str(path), "why": str(why), "drain_epoch": drain_epoch},
+        )
+        return False
+    return True

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from paddock._bridge import BridgeLink, Ending, utc_ms
+from paddock._exits import contained
 from paddock.context import CallContext
 from paddock.errors import SessionEnded
 from paddock.hooks import Hooks
@@ -96,7 +97,7 @@ class Call:
         reading = asyncio.create_task(self.link.serve())
         self.report("active", self.assign.job_id, Ending(""))
         await self.hooks.fire("call_start", ctx)
-        work = asyncio.create_task(self._work(ctx))
+        work = asyncio.create_task(contained(self.entrypoint, ctx))
         failure: Ending | None = None
         try:
             await asyncio.wait((work, self.link.over), return_when=asyncio.FIRST_COMPLETED)
@@ -114,9 +115,6 @@ class Call:
                 await reading
         await self.hooks.fire("call_end", ctx, ending.reason)
         return ending
-
-    async def _work(self, ctx: CallContext) -> None:
-        await self.entrypoint(ctx)
 
     async def _finished(self, work: "asyncio.Task[None]") -> Ending | None:
         """Wait for the entrypoint's clean-up, within its bound; how it failed, if it did."""

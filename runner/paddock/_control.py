@@ -147,5 +147,5 @@ class ControlSocket:
 
     async def _beat(self) -> None:
         while True:
-            self.send(encode(self._link.heartbeat()))
+            self._take(self._link.beat())
             await asyncio.sleep(self._beat_s or 5)

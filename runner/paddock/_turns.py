@@ -12,6 +12,7 @@ from collections import deque
 from typing import Any
 
 from paddock._bridge import BridgeLink
+from paddock._exits import contained
 from paddock.adapters.dialog import DialogAdapter, stream_reply
 from paddock.errors import SessionEnded
 from paddock.hooks import Hooks
@@ -100,7 +101,8 @@ class Turns:
             self._waiting.clear()
             return
         if self._turn is None and self._waiting:
-            self._turn = asyncio.create_task(self._reply(self._waiting.popleft(), self.adapter))
+            reply = contained(self._reply, self._waiting.popleft(), self.adapter)
+            self._turn = asyncio.create_task(reply)
             self._turn.add_done_callback(self._turn_done)
 
     def _turn_done(self, task: asyncio.Task[None]) -> None:

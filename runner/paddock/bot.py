@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from paddock._exits import contained
 from paddock.context import CallContext
 from paddock.session import Session
 
@@ -38,14 +39,14 @@ Bot = Callable[[SessionArguments], Awaitable[None]]
 def as_entrypoint(bot: Bot) -> Callable[[CallContext], Awaitable[None]]:
     """An entrypoint that runs `bot` once, and cancels it soon after its session was ended.
 
-    An exception of the bot ends the session with `error`.
+    An exception of the bot, also that of `sys.exit()`, ends the session with `error`.
     """
 
     async def entrypoint(ctx: CallContext) -> None:
         args = SessionArguments(
             body=ctx.data, session_id=ctx.session_id, session=ctx.session, call=ctx
         )
-        work = asyncio.ensure_future(bot(args))
+        work = asyncio.create_task(contained(bot, args))
         over = asyncio.shield(ctx.session._bridge.over)
         try:
             await asyncio.wait((work, over), return_when=asyncio.FIRST_COMPLETED)

@@ -5,6 +5,8 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+from paddock._exits import contained
+
 log = logging.getLogger("paddock.hooks")
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -29,12 +31,16 @@ class Hooks:
         return register
 
     async def fire(self, event: str, *args: Any, **fields: Any) -> None:
-        """Call the handlers. One that raises is logged and the others still run."""
+        """Call the handlers. One that raises, or exits, is logged and the others still run."""
         for handler in self._handlers[event]:
             try:
-                result = handler(*args, **fields)
-                if inspect.isawaitable(result):
-                    await result
+                await contained(_called, handler, args, fields)
             except Exception:
                 name = getattr(handler, "__name__", repr(handler))
                 log.exception("hook_failed", extra={"hook": event, "handler": name})
+
+
+async def _called(handler: Callable[..., Any], args: tuple[Any, ...], fields: Any) -> None:
+    result = handler(*args, **fields)
+    if inspect.isawaitable(result):
+        await result

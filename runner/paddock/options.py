@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paddock.client.contexts import current_context
-from paddock.client.server import DEFAULT_URL, http_base
+from paddock.client.server import (
+    DEFAULT_URL,
+    checked_key,
+    first_given,
+    from_environment,
+    http_base,
+)
 from paddock.errors import ConfigurationError
 
 
@@ -63,13 +69,24 @@ def resolve(
     if not agent:
         raise ConfigurationError("agent_id is missing: pass agent_id=, or set PADDOCK_AGENT_ID")
     context = current_context(env)
-    key = api_key or look("API_KEY") or (context.runner_key if context else "")
+    where = f"context {context.name!r}" if context else ""
+    key_from, key = first_given(
+        ("api_key", api_key),
+        *from_environment(env, "API_KEY"),
+        (f"{where}, runner_key", context.runner_key if context else ""),
+    )
+    key = checked_key(key, key_from)
     if not key:
         raise ConfigurationError(
             "no API key: pass api_key=, set PADDOCK_API_KEY, or start `paddock orchestrator` on "
             "this machine, which makes one that is found by itself"
         )
-    url = base_url or look("BASE_URL") or (context.url if context else DEFAULT_URL)
+    url_from, url = first_given(
+        ("base_url", base_url),
+        *from_environment(env, "BASE_URL"),
+        (f"{where}, url", context.url if context else ""),
+        ("", DEFAULT_URL),
+    )
     pool_slots = look.whole("MAX_SESSIONS", minimum=1)
     claimed = _at_least("max_sessions", max_sessions, 1)
     state_dir = Path(look("STATE_DIR")) if look("STATE_DIR") else None
@@ -77,7 +94,7 @@ def resolve(
     return RunnerOptions(
         agent_id=agent,
         api_key=key,
-        base_url=websocket_base(url),
+        base_url=websocket_base(url, url_from),
         runner_id=look("RUNNER_ID")
         or look("WORKER_HOSTNAME")
         or f"{socket.gethostname()}-{secrets.token_hex(4)}",
@@ -93,12 +110,12 @@ def resolve(
     )
 
 
-def websocket_base(url: str) -> str:
+def websocket_base(url: str, source: str = "url") -> str:
     """`ws(s)://host[:port]` for any of host, host:port, http(s):// and ws(s):// URLs.
 
     A bare host is reached over TLS, except on this machine. Raises `ConfigurationError`.
     """
-    return "ws" + http_base(url).removeprefix("http")
+    return "ws" + http_base(url, source).removeprefix("http")
 
 
 class _Environment:
@@ -106,7 +123,7 @@ class _Environment:
         self._env = env
 
     def __call__(self, name: str) -> str:
-        return self._env.get(f"PADDOCK_{name}") or self._env.get(f"UNPOD_{name}") or ""
+        return first_given(*from_environment(self._env, name))[1]
 
     def whole(self, name: str, *, minimum: int, maximum: int | None = None) -> int | None:
         text = self(name)

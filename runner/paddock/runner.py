@@ -13,6 +13,7 @@ from paddock._barrier_file import restored_barrier, store_barrier
 from paddock._bridge import Ending
 from paddock._call import Call, utc_ms
 from paddock._control import ControlSocket
+from paddock._deadline import DrainDeadline
 from paddock._host import describe_host
 from paddock._process import age_ms, stop_signals, touch_heartbeat
 from paddock.context import CallContext
@@ -106,11 +107,11 @@ class AgentRunner:
         self._calls: dict[str, tuple[Call, asyncio.Task[Ending]]] = {}
         self._finished: deque[tuple[float, bool, float]] = deque()
         self._metrics = RunnerMetrics(options.pool)
-        self._deadline: asyncio.TimerHandle | None = None
-        self._warning: asyncio.TimerHandle | None = None
-        self._stopping: asyncio.Event | None = None
-        self._idle: asyncio.Event | None = None
-        self._stopped: asyncio.Event | None = None
+        self._deadline = DrainDeadline(self._at_deadline, self._warn)
+        # Made once: whoever stops this runner waits on them, also before `run` has begun.
+        self._stopping, self._idle, self._stopped = (asyncio.Event() for _ in range(3))
+        self._idle.set()
+        self._stopped.set()
         self._signals = 0
         self._forced = False
         self._background: set[asyncio.Task[None]] = set()
@@ -127,13 +128,19 @@ class AgentRunner:
             sys.exit(1)
 
     async def run(self) -> None:
-        """As `start`, in a running event loop. Cancelling it ends the calls that are on."""
-        self._stopping, self._idle, self._stopped = (
-            asyncio.Event(),
-            asyncio.Event(),
-            asyncio.Event(),
-        )
-        self._idle.set()
+        """As `start`, in a running event loop. Cancelling it ends the calls that are on.
+
+        Returns at once when `shutdown` was called before.
+        """
+        self._stopped.clear()
+        try:
+            if not self._stopping.is_set():
+                await self._serve()
+        finally:
+            self._deadline.clear()
+            self._stopped.set()
+
+    async def _serve(self) -> None:
         self._socket = ControlSocket(
             base_url=self.options.base_url,
             api_key=self.options.api_key,
@@ -151,16 +158,15 @@ class AgentRunner:
                     task.cancel()
                 await self._end_all("terminated", "the runner was stopped", 0.0)
                 await asyncio.gather(connecting, *extra, return_exceptions=True)
-                self._stopped.set()
 
     async def shutdown(self) -> None:
         """Take nothing new, wait for the calls, end what is left at the deadline, then stop.
 
-        Safe to call more than once and from several tasks; each returns when `run` is over.
+        Safe to call more than once and from several tasks; each returns when `run` is over, or at
+        once when it has not begun, which then takes nothing.
         """
         self._leave()
-        if self._stopped is not None:
-            await self._stopped.wait()
+        await self._stopped.wait()
 
     def stats(self) -> RunnerStats:
         """A snapshot of this runner's figures."""
@@ -198,23 +204,21 @@ class AgentRunner:
 
     def _leave(self) -> None:
         """From now on nothing is taken; the orchestrator hears it at once."""
-        if self._link.leaving:
+        if self._stopping.is_set():
             return
+        self._stopping.set()
+        self._deadline.signalled(self.options.drain_timeout_s)
         self._link.leaving = True
         if self._socket is not None:
             self._socket.send(encode(self._link.heartbeat()))
-        self._set_deadline(self.options.drain_timeout_s, 0.0)
-        if self._stopping is not None:
-            self._stopping.set()
 
     async def _until_stopped(self, connecting: "asyncio.Task[None]") -> None:
-        assert self._stopping is not None
-        assert self._idle is not None
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait((stopping, connecting), return_when=asyncio.FIRST_COMPLETED)
             if connecting.done():
-                # Refused for good. The calls that are on have sockets of their own.
+                # Refused for good. The calls that are on have sockets of their own, and no
+                # deadline until somebody asks for the runner's end.
                 self._link.leaving = True
                 await self._idle.wait()
                 connecting.result()
@@ -225,18 +229,6 @@ class AgentRunner:
         if self._socket is not None and not connecting.done():
             self._socket.send(encode(control.Bye(reason="drained")))
             await self._socket.flush()
-
-    def _set_deadline(self, seconds: float | None, warn_before_s: float) -> None:
-        for timer in (self._deadline, self._warning):
-            if timer is not None:
-                timer.cancel()
-        self._deadline = self._warning = None
-        if seconds is None:
-            return
-        loop = asyncio.get_running_loop()
-        self._deadline = loop.call_later(seconds, self._at_deadline)
-        if 0 < warn_before_s <= seconds:
-            self._warning = loop.call_later(seconds - warn_before_s, self._warn, warn_before_s)
 
     def _at_deadline(self) -> None:
         self._background_task(
@@ -303,6 +295,9 @@ class AgentRunner:
 
     def _take(self, output: Output) -> None:
         match output:
+            case Reply(frame):
+                if self._socket is not None:
+                    self._socket.send(encode(frame))
             case RunJob(assign):
                 self._run_job(assign)
             case EndJob(job_id, reason, verb_id):
@@ -313,22 +308,26 @@ class AgentRunner:
                     result = control.VerbResult(verb_id=verb_id, ok=held is not None)
                     self._socket.send(encode(result))
             case Remember(drain_epoch, mode):
-                if self.options.barrier_file is not None:
-                    store_barrier(self.options.barrier_file, drain_epoch, mode)
+                file = self.options.barrier_file
+                if file is None or store_barrier(file, drain_epoch, mode):
+                    self._take_all(self._link.remembered(drain_epoch))
             case DrainChanged(draining=True):
                 log.info("draining", extra={"reason": output.reason})
-                self._set_deadline(output.deadline_s, output.warn_before_s)
+                self._deadline.told(output.deadline_s, output.warn_before_s)
             case DrainChanged():
                 log.info("serving_again")
-                self._set_deadline(None, 0.0)
+                self._deadline.clear()
+
+    def _take_all(self, outputs: list[Output]) -> None:
+        for output in outputs:
+            self._take(output)
 
     def _run_job(self, assign: control.JobAssign) -> None:
         call = Call(assign, self._entrypoint, self._hooks, self.options.runner_id, self._happened)
         began = time.monotonic()
         task = asyncio.get_running_loop().create_task(call.run())
         self._calls[assign.job_id] = (call, task)
-        if self._idle is not None:
-            self._idle.clear()
+        self._idle.clear()
 
         def over(done: "asyncio.Task[Ending]") -> None:
             del self._calls[assign.job_id]
@@ -337,7 +336,7 @@ class AgentRunner:
             failed = done.cancelled() or reason in _FAILED
             self._finished.append((now, not failed, now - began))
             self._metrics.ended(reason, call.session.metrics.replies_ms)
-            if not self._calls and self._idle is not None:
+            if not self._calls:
                 self._idle.set()
 
         task.add_done_callback(over)
@@ -350,6 +349,4 @@ class AgentRunner:
             outputs = self._link.ending(job_id, at_ms)
         else:
             outputs = self._link.ended(job_id, ending.reason, ending.detail, at_ms)
-        for output in outputs:
-            if isinstance(output, Reply) and self._socket is not None:
-                self._socket.send(encode(output.frame))
+        self._take_all(outputs)

@@ -1,11 +1,15 @@
 """One call from its start to its end, and everything that may end it."""
 
+import contextlib
 from pathlib import Path
+
+import pytest
 
 from component.conftest import StartRunner
 from fakes.processes import Server
 from fakes.waiting import eventually
 from paddock.client.text import AgentSay, TextChannel
+from paddock.errors import SessionEnded
 
 
 async def heard(channel: TextChannel) -> str:
@@ -81,6 +85,37 @@ async def test_an_entrypoint_that_raises_is_entered_once_and_ends_in_error(
     assert "RuntimeError" in detail
     await server.idle()
     assert [started["sessionId"]] == entered.read_text().split()
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("entrypoint", "sys.exit(0)"),
+        ("bot", "sys.exit(0)"),
+        ("turn", "sys.exit(0)"),
+        ("interrupt", "KeyboardInterrupt"),
+    ],
+)
+async def test_an_agent_that_exits_ends_its_own_call_in_error_and_no_other(
+    server: Server, run_agent: StartRunner, where: str, said: str
+) -> None:
+    runner = await run_agent(slots=3)
+    one, other = await server.begin(), await server.begin()
+    started = await server.begin(exit=where)
+    async with TextChannel.connect(started["textUrl"], started["token"]) as channel:
+        with contextlib.suppress(SessionEnded):
+            await channel.say("go on")
+        await rest(channel)
+    reason, detail = await server.ended(started["sessionId"])
+    assert reason == "error"
+    assert f"{said} would end every call of this runner" in detail
+    assert "await session.end() instead" in runner.text()
+    for call in (one, other):
+        async with TextChannel.connect(call["textUrl"], call["token"]) as channel:
+            assert await heard(channel) == "hello"
+            await channel.say("still there?")
+            assert await heard(channel) == "heard still there?"
+    assert runner.exit_code is None
 
 
 async def test_the_slot_of_a_call_is_taken_until_its_clean_up_is_over(

@@ -45,7 +45,7 @@ async def test_what_has_lapsed_is_news_at_once() -> None:
             assert await link.declare("desk", BODY) is False
             changes.clear()
             link.renew("desk")
-            await eventually(lambda: changes == [False], within_s=links.RENEW_S + 2)
+            await eventually(lambda: changes == [False], within_s=links.RENEW_S + PATIENCE_S)
         finally:
             following.cancel()
             await asyncio.wait([following])

@@ -88,3 +88,22 @@ async def test_calls_go_on_without_the_key_and_the_runner_leaves_after_them(
     assert await server.ended(started["sessionId"]) == ("completed", "hangup")
     assert await runner.exited() == 1
     assert "the key was revoked or expired" in runner.text()
+
+
+async def test_a_refused_runner_that_is_signalled_ends_its_calls_at_the_deadline(
+    server: Server, run_agent: StartRunner
+) -> None:
+    key = await make(server)
+    runner = await run_agent(PADDOCK_API_KEY=key["key"], PADDOCK_DRAIN_TIMEOUT_S="0.5")
+    started = await server.begin()
+    async with TextChannel.connect(started["textUrl"], started["token"]) as channel:
+        assert await heard(channel) == "hello"
+        async with server.http() as http:
+            await http.delete(f"/v1/keys/{key['key_id']}")
+
+        async def away() -> bool:
+            return not await runner.connected()
+
+        await eventually(away)
+        runner.terminate()
+        assert await runner.exited() == 1

@@ -242,3 +242,39 @@ async def test_a_relayed_drain_ends_what_is_left_at_its_deadline(
         return bool(found["report"] == [1, "drain", 0])
 
     await eventually(reported)
+
+
+LATE = {"runner_id": "r1", "drain_epoch": 1, "mode": "drain", "warn_before_s": 60}
+
+
+async def _drain(server: Server, **command: float) -> None:
+    async with server.http() as http:
+        answer = await http.put("/v1/internal/drains", json={"drains": [LATE | command]})
+    assert answer.json() == {"told": [True], "refused": []}
+
+
+async def test_who_is_told_late_is_warned_at_once_of_what_is_really_left(
+    server: Server, run_agent: StartRunner
+) -> None:
+    await run_agent()
+    started = await server.begin()
+    async with TextChannel.connect(started["textUrl"], started["token"]) as channel:
+        assert await heard(channel) == "hello"
+        await _drain(server, deadline_in_s=4)
+        assert await heard(channel) == "warned 4 s before the end"
+        await rest(channel)
+        assert channel.ended is not None
+        assert channel.ended.reason == "drain_timeout"
+
+
+async def test_a_signal_warns_as_the_pool_does(server: Server, run_agent: StartRunner) -> None:
+    runner = await run_agent(PADDOCK_DRAIN_TIMEOUT_S="5")
+    started = await server.begin()
+    async with TextChannel.connect(started["textUrl"], started["token"]) as channel:
+        assert await heard(channel) == "hello"
+        await _drain(server)
+        await eventually(lambda: "draining" in runner.text())
+        runner.terminate()
+        assert await heard(channel) == "warned 5 s before the end"
+        await channel.hangup()
+        assert await runner.exited() == 0

@@ -1,15 +1,18 @@
 """A runner program for tests: `python agent_program.py`, configured by the environment.
 
-What a call does depends on its data: `{"crash": true}` raises, `{"entered": path}` writes a line
-there first, `{"stubborn": seconds}` takes that long to clean up, `{"until": path}` until a
-file is there, which is removed then. Otherwise it repeats what it
-hears; at "bye" it ends the call as "sold".
+What a call does depends on its data: `{"crash": true}` raises, `{"exit": "bot"}` asks for the end
+of the process in one of the EXITS, `{"entered": path}` writes a line there first, `{"stubborn":
+seconds}` takes that long to clean up, `{"until": path}` until a file is there, which is removed
+then. Otherwise it repeats what it hears; at "bye" it ends the call as "sold".
 """
 
 import asyncio
+import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from paddock import AgentRunner, CallContext
+from paddock.bot import SessionArguments, as_entrypoint
 
 
 def note(path: Path, text: str) -> None:
@@ -26,12 +29,48 @@ def removed(path: Path) -> bool:
     return True
 
 
+async def exiting(ctx: CallContext) -> None:
+    sys.exit(0)
+
+
+async def interrupted(ctx: CallContext) -> None:
+    raise KeyboardInterrupt
+
+
+async def exiting_bot(args: SessionArguments) -> None:
+    sys.exit(0)
+
+
+class Quitter:
+    """A brain that answers nothing."""
+
+    async def stream(self, text: str) -> AsyncIterator[str]:
+        yield "good"
+        sys.exit(0)
+
+
+async def exiting_in_a_turn(ctx: CallContext) -> None:
+    ctx.session.dialog_machine = Quitter()
+    await ctx.session.run()
+
+
+EXITS = {
+    "entrypoint": exiting,
+    "interrupt": interrupted,
+    "bot": as_entrypoint(exiting_bot),
+    "turn": exiting_in_a_turn,
+}
+
+
 async def entrypoint(ctx: CallContext) -> None:
     data = ctx.data
     if "entered" in data:
         note(Path(data["entered"]), ctx.session_id)
     if data.get("crash"):
         raise RuntimeError("the agent is broken")
+    if "exit" in data:
+        await EXITS[data["exit"]](ctx)
+        return
     session = ctx.session
 
     async def heard(text: str) -> None:
@@ -44,7 +83,11 @@ async def entrypoint(ctx: CallContext) -> None:
         else:
             await session.say(f"heard {text}")
 
+    async def warned(seconds: float) -> None:
+        await session.say(f"warned {seconds:.0f} s before the end")
+
     session.on("user_turn")(heard)
+    session.on("drain_warning")(warned)
     if data.get("greet", True):
         await session.say("hello")
     await session.run()

@@ -7,7 +7,8 @@ what is modelled is the world around them, as hostile as it may be:
 * an orchestrator that assigns whenever it likes, and forgets or miscounts runners;
 * a network that loses, repeats and reorders: what was sent stays deliverable for ever, and need
   never be delivered;
-* restarts of the runner's container, and somebody else's request that the runner leave.
+* restarts of the runner's container, a disk that stores nothing while it is full, and somebody
+  else's request that the runner leave.
 
 A call is live from the moment the runner answered "accepted". It is a violation if a runner that
 was ended by a commit has a live call, then or at any time after.
@@ -22,7 +23,7 @@ from fakes.pools import SETTINGS
 from paddock.protocol import control, features
 from paddock.protocol.barrier import Barrier, Report
 from paddock.protocol.permits import Permits
-from paddock.protocol.runner_link import Output, Reply, RunnerLink
+from paddock.protocol.runner_link import Output, Remember, Reply, RunnerLink
 from paddock.protocol.words import Mode, Refusal
 from paddock_operator.plan.actions import Commit, WriteIntent
 from paddock_operator.plan.drain import RULES, DrainRules
@@ -31,9 +32,14 @@ from paddock_operator.plan.view import BarrierReport, DrainReason, Intent, Phase
 NOW = 0.0
 
 
-def _link(barrier: Barrier) -> tuple[RunnerLink, list[Output]]:
-    """A runner's end of a new control socket, and what it says at first."""
+def _link(barrier: Barrier, durable: int | None = None) -> tuple[RunnerLink, list[Output]]:
+    """A runner's end of a new control socket, and what it says at first.
+
+    `durable` is the epoch that is stored, if it is not the barrier's.
+    """
     link = RunnerLink("r", "i", "a", "a", 100, Permits(100, 1.0), barrier)
+    if durable is not None:
+        link.stored_epoch = durable
     return link, link.receive(_WELCOME, 0.0)
 
 
@@ -52,13 +58,22 @@ def _book(barrier: Barrier, job: str) -> Refusal | None:
 def _obey(barrier: Barrier, epoch: int, mode: Mode) -> Report | None:
     frame = control.Drain if mode is Mode.DRAIN else control.Serve
     link, _ = _link(barrier)
-    return _said(link.receive(frame(drain_epoch=epoch), 0.0))
+    outputs = link.receive(frame(drain_epoch=epoch), 0.0)
+    for output in list(outputs):
+        if isinstance(output, Remember):
+            outputs += link.remembered(output.drain_epoch)
+    return _said(outputs)
 
 
-def _report(barrier: Barrier, active: int) -> Report:
-    said = _said(_link(barrier)[1])
-    assert said is not None
-    return said
+def _obey_unstored(barrier: Barrier, epoch: int, mode: Mode, durable: int) -> Report | None:
+    """The same while nothing can be stored."""
+    frame = control.Drain if mode is Mode.DRAIN else control.Serve
+    link, _ = _link(barrier, durable)
+    return _said([*link.receive(frame(drain_epoch=epoch), 0.0), *link.beat()])
+
+
+def _report(barrier: Barrier, active: int, durable: int) -> Report | None:
+    return _said(_link(barrier, durable)[1])
 
 
 def _said(outputs: list[Output]) -> Report | None:
@@ -74,8 +89,9 @@ class RunnerRules:
 
     book: Callable[[Barrier, str], Refusal | None] = _book
     obey: Callable[[Barrier, int, Mode], Report | None] = _obey
-    report: Callable[[Barrier, int], Report] = _report
-    """Given the number of calls that are past dialling."""
+    obey_unstored: Callable[[Barrier, int, Mode, int], Report | None] = _obey_unstored
+    report: Callable[[Barrier, int, int], Report | None] = _report
+    """Given the number of calls that are past dialling, and the epoch that is stored."""
     restarted: Callable[[int, Mode], Barrier] = lambda epoch, mode: _restored(epoch, mode)
     """The barrier of a restarted container, from what was stored."""
 
@@ -89,6 +105,8 @@ class Model:
     runner: RunnerRules = REAL_RUNNER
     epochs: int = 4
     sessions: int = 2
+    full_disk: bool = False
+    """What the runner obeys may not be stored, or only later."""
     statistics: bool = False
     """Operators also see the orchestrator's counts, however old."""
 
@@ -111,6 +129,8 @@ class State:
     """"" | "commit" | "evicted": on its way out; nothing more can be written."""
     epoch: int
     mode: Mode
+    durable: tuple[int, Mode]
+    """What a restarted container finds."""
     booked: frozenset[str]
     calls: tuple[int, ...]
     """Per session: FREE, or accepted by the runner and then DIALLING or ACTIVE."""
@@ -179,6 +199,7 @@ def _first(model: Model) -> State:
         gone="",
         epoch=0,
         mode=Mode.SERVE,
+        durable=(0, Mode.SERVE),
         booked=frozenset(),
         calls=(FREE,) * model.sessions,
         commands=frozenset(),
@@ -241,19 +262,38 @@ def _runner(model: Model, state: State) -> Iterator[Step]:
     for epoch, mode in state.commands:
         barrier = Barrier(state.epoch, state.mode, state.booked)
         if model.runner.obey(barrier, epoch, mode) is not None:
-            yield f"obeyed {mode}", _reported(model, _with(state, barrier))
+            stored = replace(_with(state, barrier), durable=(epoch, mode))
+            yield f"obeyed {mode}", _reported(model, stored)
+        if model.full_disk:
+            yield from _unstored(model, state, epoch, mode)
+    if state.durable[0] != state.epoch:
+        yield "stored at last", replace(state, durable=(state.epoch, state.mode))
     if state.mode is Mode.DRAIN:
         yield "reported", _reported(model, state)
     # The calls of a container die with it and are counted as lost, which no drain can prevent.
-    barrier = model.runner.restarted(state.epoch, state.mode)
-    yield "restarted", replace(_with(state, barrier), calls=(FREE,) * model.sessions)
+    barrier = model.runner.restarted(*state.durable)
+    after = replace(_with(state, barrier), durable=(barrier.drain_epoch, barrier.mode))
+    yield "restarted", replace(after, calls=(FREE,) * model.sessions)
+
+
+def _unstored(model: Model, state: State, epoch: int, mode: Mode) -> Iterator[Step]:
+    barrier = Barrier(state.epoch, state.mode, state.booked)
+    said = model.runner.obey_unstored(barrier, epoch, mode, state.durable[0])
+    after = _with(state, barrier)
+    if said is not None and not state.gone:
+        heard = BarrierReport(said.drain_epoch, said.booked)
+        after = replace(after, reports=state.reports | {heard})
+    if after != state:
+        yield f"obeyed {mode}, not stored", after
 
 
 def _reported(model: Model, state: State) -> State:
     if state.gone:
         return state  # Nobody decides on it any more.
     barrier = Barrier(state.epoch, state.mode, state.booked)
-    said = model.runner.report(barrier, state.calls.count(ACTIVE))
+    said = model.runner.report(barrier, state.calls.count(ACTIVE), state.durable[0])
+    if said is None:
+        return state
     return replace(state, reports=state.reports | {BarrierReport(said.drain_epoch, said.booked)})
 
 

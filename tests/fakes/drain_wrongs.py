@@ -56,7 +56,14 @@ def book_while_draining(barrier: Barrier, job_id: str) -> Refusal | None:
     return refusal
 
 
-def report_active(barrier: Barrier, active: int) -> Report:
+def obey_and_report_unstored(
+    barrier: Barrier, epoch: int, mode: Mode, durable: int
+) -> Report | None:
+    """What could not be stored is answered all the same."""
+    return barrier.obey(epoch, mode)
+
+
+def report_active(barrier: Barrier, active: int, durable: int) -> Report:
     """A call that is still being dialled is not counted."""
     return Report(barrier.drain_epoch, barrier.mode, active)
 

@@ -6,7 +6,7 @@ from typing import Protocol
 from fakes.wires import Wire
 from paddock.protocol import control, features
 from paddock.protocol.permits import Permits
-from paddock.protocol.runner_link import EndJob, Output, Reply, RunJob, RunnerLink
+from paddock.protocol.runner_link import EndJob, Output, Remember, Reply, RunJob, RunnerLink
 
 
 @dataclass(eq=False)
@@ -104,6 +104,8 @@ class PaddockRunner:
                 self.jobs[job_id].told_to_end = True
                 if verb_id and self.wire is not None:
                     self.wire.to_server(control.VerbResult(verb_id=verb_id, ok=True))
+            case Remember(drain_epoch):
+                self._say(self.link.remembered(drain_epoch))
             case _:
                 pass
 

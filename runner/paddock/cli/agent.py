@@ -8,7 +8,7 @@ import click
 from paddock.cli import sessions as session_commands
 from paddock.cli.data import read_data
 from paddock.cli.options import ask, client_for, example, output_option, run_async, server_options
-from paddock.cli.output import show
+from paddock.cli.output import show, tell
 from paddock.cli.status import show_status
 
 
@@ -78,6 +78,7 @@ def start(
 @click.option("--session", "--session-id", "session_id", help="End this session.")
 @click.option("--all", "all_", is_flag=True, help="End every live session of the agent.")
 @click.option("--reason", default="", help="Free words, kept as the end's detail.")
+@output_option
 @server_options
 @run_async
 async def stop(
@@ -85,6 +86,7 @@ async def stop(
     session_id: str | None,
     all_: bool,
     reason: str,
+    output: str,
     url: str | None,
     api_key: str | None,
 ) -> None:
@@ -97,18 +99,22 @@ async def stop(
     async with client_for(url, api_key) as client:
         if session_id is not None:
             await client.sessions.end(session_id, reason)
-            click.echo(f"{session_id} is being ended")
+            answer = {"agent": name, "sessions": [session_id]}
+            tell(f"{session_id} is being ended", answer, output)
             return
         await client.agents.get(name)
-        ended, before = 0, None
+        ended: list[str] = []
+        before = None
         while True:
             page = await client.sessions.list(name, state="open", limit=500, before=before)
             for each in page.sessions:
                 await client.sessions.end(each.session_id, reason)
-            ended, before = ended + len(page.sessions), page.next
+                ended.append(each.session_id)
+            before = page.next
             if before is None:
                 break
-    click.echo(f"{ended} session{'' if ended == 1 else 's'} of {name} being ended")
+    sentence = f"{len(ended)} session{'' if len(ended) == 1 else 's'} of {name} being ended"
+    tell(sentence, {"agent": name, "sessions": ended}, output)
 
 
 @agent.command("sessions", epilog=example("paddock agent sessions my-first-agent"))
@@ -126,10 +132,12 @@ def sessions(name: str, ended: bool, output: str, url: str | None, api_key: str 
 @agent.command("delete", epilog=example("paddock agent delete my-first-agent"))
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@output_option
 @server_options
-def delete(name: str, yes: bool, url: str | None, api_key: str | None) -> None:
+def delete(name: str, yes: bool, output: str, url: str | None, api_key: str | None) -> None:
     """Block new sessions of an agent. Active ones go on: stop each with `agent stop`."""
     if not yes:
-        click.confirm(f"Delete {name}? It will take no new sessions", abort=True)
+        click.confirm(f"Delete {name}? It will take no new sessions", abort=True, err=True)
     was = ask(url, api_key, lambda client: client.agents.delete(name))
-    click.echo(f"{json.dumps(name)[1:-1]} takes no new sessions; {was.in_flight} still active")
+    said = f"{json.dumps(name)[1:-1]} takes no new sessions; {was.in_flight} still active"
+    tell(said, was, output)

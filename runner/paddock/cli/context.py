@@ -8,7 +8,7 @@ from paddock.cli.failures import NOT_FOUND, Failure
 from paddock.cli.options import example, output_option
 from paddock.cli.output import show
 from paddock.client.contexts import Context, ContextFile
-from paddock.client.server import http_base
+from paddock.client.server import checked_key, http_base
 
 
 @click.group(epilog=example("paddock context use production"))
@@ -55,7 +55,13 @@ def add(
 ) -> None:
     """Add a context, or replace one of the same name."""
     file = ContextFile.load(os.environ)
-    made = Context(name, http_base(url), private_key, public_key, runner_key)
+    made = Context(
+        name,
+        http_base(url, "--url"),
+        checked_key(private_key, "--key"),
+        checked_key(public_key, "--public-key"),
+        checked_key(runner_key, "--runner-key"),
+    )
     file.put(made, use=use_)
     file.save()
     click.echo(f"{name} added" + (" and in use" if file.current == name else ""))

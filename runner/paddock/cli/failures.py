@@ -8,6 +8,7 @@ import click
 from paddock.errors import (
     ApiError,
     AtCapacity,
+    ConfigurationError,
     CredentialRefused,
     NotFound,
     PaddockError,
@@ -22,7 +23,7 @@ EXIT_CODES = """\b
 Exit codes:
   0   done
   1   failed or refused
-  2   wrong usage
+  2   wrong usage, or a setting that cannot be used
   3   no such agent, session, key or file
   4   the key is missing, unknown, revoked, or may not do this
   5   no orchestrator answers
@@ -79,6 +80,8 @@ def exit_code(error: PaddockError) -> int:
             return UNREACHABLE
         case AtCapacity() | Unavailable():
             return TRY_AGAIN
+        case ConfigurationError():
+            return USAGE
     return FAILED
 
 

@@ -7,7 +7,7 @@ import click
 
 from paddock.cli.failures import NOT_FOUND, Failure
 from paddock.cli.options import ask, client_for, example, output_option, run_async, server_options
-from paddock.cli.output import show
+from paddock.cli.output import show, tell
 from paddock.client.client import AsyncClient
 from paddock.client.contexts import Context, ContextFile
 from paddock.client.records import Key
@@ -102,16 +102,19 @@ async def use(name: str, url: str | None, api_key: str | None) -> None:
 
 @keys.command("revoke", epilog=example("paddock organizations keys revoke old-key"))
 @click.argument("name")
+@output_option
 @server_options
 @run_async
-async def revoke(name: str, url: str | None, api_key: str | None) -> None:
+async def revoke(name: str, output: str, url: str | None, api_key: str | None) -> None:
     """Revoke a key: it opens nothing from now on. Live sessions go on, its runners then stop."""
     async with client_for(url, api_key) as client:
         key = await _find(client, name)
         await client.keys.revoke(key.key_id)
-    click.echo(f"{key.name} ({key.key_id}) is revoked")
-    if _replace_default(key.key, ""):
-        click.echo("it was the default key: choose another with `organizations keys use NAME`")
+    was_default = _replace_default(key.key, "")
+    said = f"{key.name} ({key.key_id}) is revoked"
+    if was_default:
+        said += "\nit was the default key: choose another with `organizations keys use NAME`"
+    tell(said, {"name": key.name, "key_id": key.key_id, "was_default": was_default}, output)
 
 
 @keys.command("roll", epilog=example("paddock organizations keys roll web"))

@@ -50,6 +50,14 @@ def show(answer: Any, form: str, columns: Sequence[str], *, empty: str = "None."
             click.echo(f"{title(column):<{width}}  {cell(plain.get(column))}".rstrip())
 
 
+def tell(sentence: str, answer: Any, form: str) -> None:
+    """What was done: in a sentence for people, as `json` or `yaml` for programs."""
+    if form == "table":
+        click.echo(sentence)
+    else:
+        show(answer, form, ())
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Rows under headings: drawn at a terminal, aligned text elsewhere."""
     if is_terminal():

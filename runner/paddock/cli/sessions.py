@@ -3,7 +3,7 @@
 import click
 
 from paddock.cli.options import ask, example, output_option, server_options
-from paddock.cli.output import cell, show, table
+from paddock.cli.output import cell, show, table, tell
 
 COLUMNS = (
     "session_id", "agent", "state", "runner", "requested_at", "duration_s", "end_reason",
@@ -67,11 +67,11 @@ def show_(session_id: str, output: str, url: str | None, api_key: str | None) ->
 @sessions.command("end", epilog=example("paddock sessions end 3f6c… --reason 'spam'"))
 @click.argument("session_id")
 @click.option("--reason", default="", help="Free words, kept as the end's detail.")
+@output_option
 @server_options
-def end(session_id: str, reason: str, url: str | None, api_key: str | None) -> None:
+def end(session_id: str, reason: str, output: str, url: str | None, api_key: str | None) -> None:
     """End a live session at once. Ending an ended one changes nothing."""
     was = ask(url, api_key, lambda client: client.sessions.end(session_id, reason))
-    if was.state == "ended" and was.end_reason:
-        click.echo(f"{session_id} had ended already: {was.end_reason}")
-    else:
-        click.echo(f"{session_id} is being ended")
+    over = was.state == "ended" and was.end_reason
+    how = f"had ended already: {was.end_reason}" if over else "is being ended"
+    tell(f"{session_id} {how}", was, output)

@@ -5,14 +5,14 @@ import contextlib
 import os
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from paddock.cli.options import client_for, example, run_async, server_options
-from paddock.cli.output import console, drawn, table
+from paddock.cli.options import client_for, example, output_option, run_async, server_options
+from paddock.cli.output import console, drawn, show, table
 
 if TYPE_CHECKING:
     from paddock.client.records import Agent
@@ -28,20 +28,31 @@ HISTORY = 30
 @click.command(epilog=example("paddock top", "paddock top my-first-agent --once"))
 @click.argument("agent", required=False)
 @click.option("--every", type=click.FloatRange(0.2, 60), default=1.0, show_default=True)
-@click.option("--once", is_flag=True, help="Print one frame and leave.")
+@click.option("--once", is_flag=True, help="Print one frame and leave; -o json and yaml do, too.")
+@output_option
 @server_options
 @run_async
 async def top(
-    agent: str | None, every: float, once: bool, url: str | None, api_key: str | None
+    agent: str | None,
+    every: float,
+    once: bool,
+    output: str,
+    url: str | None,
+    api_key: str | None,
 ) -> None:
     """Watch agents: slots, calls in flight, queue, starts, drains, decisions. q leaves."""
     history = History()
     async with client_for(url, api_key) as client:
 
-        async def look() -> "list[list[str]]":
-            agents = [await client.agents.get(agent)] if agent else await client.agents.list()
-            return [history.row(each) for each in agents]
+        async def agents() -> "Sequence[Agent]":
+            return [await client.agents.get(agent)] if agent else await client.agents.list()
 
+        async def look() -> "list[list[str]]":
+            return [history.row(each) for each in await agents()]
+
+        if output != "table":
+            show(await agents(), output, ())
+            return
         first = await look()
         if once or not console().is_terminal:
             table(COLUMNS, first) if first else click.echo("No agents.")

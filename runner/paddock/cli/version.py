@@ -3,10 +3,12 @@
 import click
 
 from paddock import __version__
-from paddock.cli.options import example
+from paddock.cli.options import example, output_option
+from paddock.cli.output import tell
 
 
 @click.command(epilog=example("paddock version"))
-def version() -> None:
+@output_option
+def version(output: str) -> None:
     """Print the version."""
-    click.echo(f"paddock {__version__}")
+    tell(f"paddock {__version__}", {"version": __version__}, output)

@@ -10,8 +10,9 @@ Three rules, each used by the argument why an empty runner may be removed (see
 * R3, honest report: a report is read from the same state in one call, and counts what is booked,
   dialling and live alike.
 
-A container that restarts in place must have stored `(drain_epoch, mode)` before it answered, and
-begins with `restore`; its sessions died with the process, the barrier must not.
+A container that restarts in place must have stored `(drain_epoch, mode)` before it answered (see
+`RunnerLink.remembered`), and begins with `restore`; its sessions died with the process, the barrier
+must not.
 """
 
 from dataclasses import dataclass
@@ -63,7 +64,8 @@ class Barrier:
     def book(self, job_id: str) -> Refusal | None:
         """Check the mode and hold the job, in one step; the reason if it may not be accepted.
 
-        Only after None may "accepted" be answered; if that answer cannot be sent, `unbook`.
+        Only after None may "accepted" be answered. The job is held also if that answer is lost, for
+        nobody here can tell: a job too many only delays a drain, one too few cuts a call.
         A job that is already held is accepted again, also while draining: its assignment was
         delivered twice. Whether a slot is free is not asked here.
         """

@@ -4,7 +4,10 @@ Frames and the user's happenings go in; what to send and what to do comes out. I
 job is taken, so its rules are what keeps a runner within its capacity and a drain honest:
 
 * a job is booked before it is acknowledged, in one step with the checks (no await in between);
+* a job stays booked when its socket dies: whether the answer arrived cannot be known from this end,
+  so its dial or the orchestrator lets it go, and until then it counts;
 * the same assignment is answered the same way again and never run twice;
+* what was obeyed is reported only after the shell has said that a restart would not forget it;
 * an `ended` event is kept until the orchestrator says it is durable, and sent again after a
   reconnect; a session that ended meanwhile is still listed at registration, as `ended`.
 """
@@ -54,7 +57,10 @@ class DrainChanged:
 
 @dataclass(frozen=True, slots=True)
 class Remember:
-    """Obeyed: to be stored before the report that follows is sent."""
+    """Obeyed: to be stored, and then told to `remembered`. Until that nothing is reported.
+
+    Comes again with each heartbeat.
+    """
 
     drain_epoch: int
     mode: Mode
@@ -94,10 +100,15 @@ class RunnerLink:
     """Starts that wait for the pool, as the orchestrator last said."""
     registered: bool = False
     boot: str = ""
+    stored_epoch: int = field(init=False)
+    """A restarted container begins with this epoch or a later one."""
     _jobs: dict[str, _Job] = field(default_factory=dict)
     _answers: OrderedDict[str, control.JobAck] = field(default_factory=OrderedDict)
     _outbox: Outgoing[control.SessionEvent] = field(default_factory=lambda: Outgoing(1 << 20))
     _features: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self.stored_epoch = self.barrier.drain_epoch
 
     @property
     def in_flight(self) -> int:
@@ -139,6 +150,16 @@ class RunnerLink:
             draining=self.draining,
         )
 
+    def beat(self) -> list[Output]:
+        """Due every few seconds while registered."""
+        beat: list[Output] = [Reply(self.heartbeat())]
+        return beat if self._is_stored else [*beat, self._remember()]
+
+    def remembered(self, drain_epoch: int) -> list[Output]:
+        """`Remember` of this epoch is carried out, durably."""
+        self.stored_epoch = max(self.stored_epoch, drain_epoch)
+        return self._report() if self._is_stored else []
+
     def receive(self, frame: control.ToRunner, now: float) -> list[Output]:
         """A frame from the orchestrator. `now` is monotonic seconds."""
         match frame:
@@ -177,14 +198,8 @@ class RunnerLink:
         del self._jobs[job_id]
         self.barrier.unbook(job_id)
         if self.barrier.mode is Mode.DRAIN and not self._jobs:
-            outputs += self._report()
+            outputs += self._answer()
         return outputs
-
-    def unsent(self, assign: control.JobAssign) -> None:
-        """The acceptance could not be sent: nothing was promised, so nothing is held."""
-        self._jobs.pop(assign.job_id, None)
-        self.barrier.unbook(assign.job_id)
-        self._answers.pop(assign.assign_id or assign.job_id, None)
 
     def _welcomed(self, frame: control.Welcomed) -> list[Output]:
         self.registered = True
@@ -194,7 +209,7 @@ class RunnerLink:
         if features.EVENTS in self._features:
             outputs += [Reply(event) for event in self._outbox.unacknowledged()]
         if self.barrier.drain_epoch:
-            outputs += self._report()
+            outputs += self._answer()
         return outputs
 
     def _assigned(self, assign: control.JobAssign, now: float) -> list[Output]:
@@ -245,10 +260,7 @@ class RunnerLink:
         before = self.barrier.drain_epoch
         if self.barrier.obey(epoch, mode) is None:
             return []
-        outputs: list[Output] = []
-        if self.barrier.drain_epoch != before:
-            outputs.append(Remember(epoch, mode))
-        outputs += self._report()
+        outputs = self._answer()
         if self.barrier.drain_epoch != before and not self.leaving:
             if drain is None:
                 outputs.append(DrainChanged(draining=False))
@@ -257,6 +269,21 @@ class RunnerLink:
                 warn_s = drain.warn_before_ms / 1000.0
                 outputs.append(DrainChanged(True, deadline_s, warn_s, drain.reason))
         return outputs
+
+    @property
+    def _is_stored(self) -> bool:
+        return self.stored_epoch >= self.barrier.drain_epoch
+
+    def _answer(self) -> list[Output]:
+        """The report, or what stands before it.
+
+        A container that forgot the drain would take calls again, and the report that it made
+        before allows to remove it.
+        """
+        return self._report() if self._is_stored else [self._remember()]
+
+    def _remember(self) -> Remember:
+        return Remember(self.barrier.drain_epoch, self.barrier.mode)
 
     def _report(self) -> list[Output]:
         if features.DRAIN not in self._features:

@@ -120,6 +120,7 @@ class RunnerProcess:
             match output:
                 case Remember(drain_epoch, mode):
                     self._stored["barrier"] = (drain_epoch, mode)
+                    self._take(self.link.remembered(drain_epoch))
                 case Reply(frame):
                     if self.wire is not None:
                         self.wire.to_server(frame)

@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from fakes.http_server import FakeHttpServer, Told
+from paddock import __version__
 from unit.cli.conftest import Paddock, is_one_line
 
 STARTED = {"sessionId": "s-1", "agent": "echo", "token": "t", "textUrl": "ws://x/text"}
@@ -116,6 +118,36 @@ def test_answers_come_as_json_and_yaml(run: Paddock, server: FakeHttpServer) -> 
     as_json = json.loads(run("status", "echo", "-o", "json").stdout)
     assert (as_json["max_slots"], as_json["refused_for"]) == (10, {})
     assert yaml.safe_load(run("agent", "status", "echo", "-o", "yaml").stdout) == as_json
+
+
+@pytest.mark.parametrize("form", ["json", "yaml"])
+def test_what_was_done_is_told_to_programs_too(
+    run: Paddock, server: FakeHttpServer, form: str
+) -> None:
+    """And nothing but the answer is on stdout."""
+    key = {"key_id": "k-1", "name": "web", "scope": "public", "key": "pk_1"}
+    server.tell("GET /v1/agents/echo", Told(body=AGENT))
+    server.tell("GET /v1/agents", Told(body=[AGENT]))
+    server.tell("DELETE /v1/agents/echo", Told(body=AGENT))
+    server.tell("GET /v1/sessions", Told(body={"sessions": [SESSION], "next": None}))
+    server.tell("POST /v1/sessions/s-1/end", Told(body=SESSION))
+    server.tell("GET /v1/keys", Told(body=[key]))
+    server.tell("DELETE /v1/keys/k-1", Told(body=key))
+
+    def told(*args: str, text: str | None = None) -> Any:
+        result = run(*args, "-o", form, text=text)
+        assert result.exit_code == 0, result.output
+        return yaml.safe_load(result.stdout)
+
+    assert told("version") == {"version": __version__}
+    assert told("agent", "stop", "echo", "--all") == {"agent": "echo", "sessions": ["s-1"]}
+    assert told("agent", "stop", "echo", "--session", "s-1")["sessions"] == ["s-1"]
+    assert told("agent", "delete", "echo", text="y\n")["in_flight"] == 3
+    assert told("sessions", "end", "s-1")["session_id"] == "s-1"
+    assert [each["agent"] for each in told("top", "--once")] == ["echo"]
+    assert [each["agent"] for each in told("top", "echo")] == ["echo"]
+    revoked = {"name": "web", "key_id": "k-1", "was_default": False}
+    assert told("organizations", "keys", "revoke", "web") == revoked
 
 
 def test_nothing_to_show_says_what_to_do(run: Paddock, server: FakeHttpServer) -> None:

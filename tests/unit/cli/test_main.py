@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import click
 import pytest
@@ -192,3 +193,40 @@ def test_wrong_usage_outside_a_command_still_names_the_help() -> None:
     """A failure without a context falls back on the root."""
     failure = explain(click.UsageError("wrong"))
     assert (failure.message, failure.exit_code) == ("wrong. See: paddock --help", 2)
+
+
+RUN = ("run", "bot.py", "--agent", "a")
+
+
+@pytest.mark.parametrize(
+    ("args", "source"),
+    [
+        (("status", "--api-key", "sk_x", "--url", "http://127.0.0.1:99999"), "url: got"),
+        (("status", "--api-key", "sk_x", "--url", "http://[::::]"), "url: got"),
+        (("status", "--api-key", "sk_x", "--url", "http://xn--a"), "url: got"),
+        (("status", "--api-key", "sk_é"), "api_key: no key has"),
+        (("agent", "list", "--api-key", "sk_a\nb"), "api_key: no key has"),
+        (("context", "add", "x", "--url", "not a url"), "--url: got 'not a url'"),
+        (("context", "add", "x", "--url", "a.example", "--key", "sk_é"), "--key: no key has"),
+        ((*RUN, "--api-key", "rk_a b"), "PADDOCK_API_KEY: no key has"),
+        ((*RUN, "--api-key", "rk_a", "--url", "a b"), "PADDOCK_BASE_URL: got"),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each, tuple) else "",
+)
+def test_a_bad_address_or_key_is_wrong_usage_said_in_one_line(
+    run: Paddock,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    args: tuple[str, ...],
+    source: str,
+) -> None:
+    """And nothing is kept of it."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("AGENT_ID", "BASE_URL", "API_KEY"):  # `run` hands on through these.
+        monkeypatch.setenv(f"PADDOCK_{name}", "")
+    Path("bot.py").write_text("async def bot(args):\n    pass\n")
+    result = run(*args)
+    assert result.exit_code == 2
+    assert is_one_line(result.stderr)
+    assert result.stderr.startswith(f"Error: {source}")
+    assert not Path("contexts.json").exists()

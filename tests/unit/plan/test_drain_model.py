@@ -16,6 +16,7 @@ from fakes.drain_wrongs import (
     commit_when_absent,
     commit_without_epoch,
     forget_barrier,
+    obey_and_report_unstored,
     obey_anything,
     report_active,
     undrain_ahead,
@@ -41,6 +42,9 @@ WRONG = {
     "accepted before booked": replace(MODEL, runner=RunnerRules(book=book_later)),
     "accepted while draining": replace(MODEL, runner=RunnerRules(book=book_while_draining)),
     "barrier forgotten in a restart": replace(MODEL, runner=RunnerRules(restarted=forget_barrier)),
+    "reported before it was stored": replace(
+        MODEL, full_disk=True, runner=RunnerRules(obey_unstored=obey_and_report_unstored)
+    ),
     "absent from the registry means idle": replace(
         MODEL, statistics=True, drain=DrainRules(may_commit=commit_when_absent)
     ),
@@ -52,8 +56,12 @@ WRONG = {
 
 @pytest.mark.parametrize(
     "model",
-    [MODEL, replace(MODEL, epochs=2, statistics=True)],
-    ids=["at the bounds", "with statistics that may lie"],
+    [
+        MODEL,
+        replace(MODEL, epochs=3, full_disk=True),
+        replace(MODEL, epochs=2, statistics=True),
+    ],
+    ids=["at the bounds", "with a disk that may be full", "with statistics that may lie"],
 )
 def test_no_call_is_cut_by_a_commit(model: Model) -> None:
     """And not because nothing happens: removal, un-drain and calls after it are all reached."""
@@ -70,6 +78,7 @@ def test_no_call_is_cut_by_a_commit(model: Model) -> None:
         "restarted",
     }
     assert "accepted in drain" not in verdict.reached
+    assert ("obeyed drain, not stored" in verdict.reached) == model.full_disk
 
 
 @pytest.mark.parametrize("wrong", WRONG)

@@ -23,6 +23,13 @@ def test_the_last_one_stored_counts(tmp_path: Path) -> None:
     assert restored_barrier(tmp_path / "b").mode is Mode.SERVE
 
 
+def test_what_could_not_be_stored_is_said_not_to_be(tmp_path: Path) -> None:
+    assert store_barrier(tmp_path / "b", 3, Mode.DRAIN)
+    (tmp_path / "c").mkdir()
+    assert not store_barrier(tmp_path / "c", 3, Mode.DRAIN)
+    assert not store_barrier(tmp_path / "missing" / "b", 3, Mode.DRAIN)
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"drain_epoch": "x", "mode": "drain"}'])
 def test_what_cannot_be_read_is_as_if_it_were_not_there(tmp_path: Path, text: str) -> None:
     (tmp_path / "b").write_text(text)

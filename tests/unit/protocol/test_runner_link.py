@@ -3,8 +3,11 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from paddock.protocol import control, features
+from paddock.protocol.barrier import Barrier
 from paddock.protocol.permits import Permits
 from paddock.protocol.runner_link import (
     Beat,
@@ -44,6 +47,12 @@ def assign(number: int = 1, attempt: int = 1, agent: str = "desk") -> control.Jo
         assign_id=job_id,
         attempt=attempt,
     )
+
+
+def stored(made: RunnerLink, outputs: list[Output]) -> list[Output]:
+    """These, and what follows when all that is to be remembered is."""
+    more = [made.remembered(o.drain_epoch) for o in outputs if isinstance(o, Remember)]
+    return [*outputs, *(each for answer in more for each in answer)]
 
 
 def replies(outputs: list[Output], kind: type[Any]) -> list[Any]:
@@ -117,7 +126,7 @@ def test_a_draining_runner_refuses(leaving: bool) -> None:
 def test_no_serve_calls_a_signal_off() -> None:
     made = link()
     made.leaving = True
-    outputs = made.receive(control.Serve(drain_epoch=3), 0.0)
+    outputs = stored(made, made.receive(control.Serve(drain_epoch=3), 0.0))
     assert [r.mode for r in replies(outputs, control.DrainReport)] == [Mode.DRAIN]
     assert not [o for o in outputs if isinstance(o, DrainChanged)]
 
@@ -158,7 +167,7 @@ def test_live_sessions_are_listed_with_their_state_and_attempt() -> None:
 def test_the_last_end_of_a_draining_runner_is_reported_at_once() -> None:
     made = link()
     made.receive(assign(), 0.0)
-    made.receive(control.Drain(drain_epoch=1), 0.0)
+    stored(made, made.receive(control.Drain(drain_epoch=1), 0.0))
     outputs = made.ended("s1.1", "completed", "", 0)
     assert [r.booked for r in replies(outputs, control.DrainReport)] == [0]
 
@@ -181,12 +190,16 @@ def test_a_welcome_asks_for_heartbeats() -> None:
     assert Beat(5) in welcome(link())
 
 
-def test_an_acceptance_that_could_not_be_sent_holds_nothing() -> None:
+def test_an_accepted_job_is_held_when_its_socket_dies_before_the_answer_is_out() -> None:
+    """The other end may have it. The same assignment on a new socket is not run again."""
     made = link(capacity=1)
     made.receive(assign(), 0.0)
-    made.unsent(assign())
-    assert made.in_flight == 0
-    assert ack(made.receive(assign(), 0.0)).accepted
+    (held,) = made.registration(CAPABILITIES).sessions
+    assert (held.session_id, held.state) == ("s1", SessionState.ASSIGNED)
+    welcome(made)
+    again = made.receive(assign(), 1.0)
+    assert ack(again).accepted
+    assert not [o for o in again if isinstance(o, RunJob)]
 
 
 @pytest.mark.parametrize("leaving", [False, True])
@@ -196,6 +209,94 @@ def test_what_was_obeyed_is_to_be_remembered_before_it_is_reported(leaving: bool
     made.leaving = leaving
     outputs = made.receive(control.Drain(drain_epoch=4), 0.0)
     assert outputs[0] == Remember(4, Mode.DRAIN)
-    assert isinstance(outputs[1], Reply)
+    assert not replies(outputs, control.DrainReport)
+    assert [r.drain_epoch for r in replies(made.remembered(4), control.DrainReport)] == [4]
     again = made.receive(control.Drain(drain_epoch=4), 0.0)
     assert not [o for o in again if isinstance(o, Remember)]
+    assert len(replies(again, control.DrainReport)) == 1
+
+
+def test_what_cannot_be_stored_is_obeyed_and_never_reported() -> None:
+    """Not when it is told again, nor when the last call ends, nor on a new socket."""
+    made = link()
+    made.receive(assign(1), 0.0)
+    told = made.receive(control.Drain(drain_epoch=4, deadline_ms=9000), 0.0)
+    assert DrainChanged(True, 9.0) in told
+    assert ack(made.receive(assign(2), 0.0)).reason == "draining"
+    again = made.receive(control.Drain(drain_epoch=4), 0.0)
+    ended = made.ended("s1.1", "completed", "", 0)
+    for outputs in (told, again, ended, welcome(made), made.beat()):
+        assert Remember(4, Mode.DRAIN) in outputs
+        assert not replies(outputs, control.DrainReport)
+    assert not made.remembered(3)
+    assert [
+        (r.drain_epoch, r.booked) for r in replies(made.remembered(4), control.DrainReport)
+    ] == [(4, 0)]
+    assert [Reply(made.heartbeat())] == made.beat()
+
+
+class Container:
+    """A runner's link in a container that is restarted, on a disk that is full at times."""
+
+    def __init__(self) -> None:
+        self.file = (0, Mode.SERVE)
+        self.reported = 0
+        """The largest epoch of which a drain was reported."""
+        self.jobs: list[str] = []
+        self.restart()
+
+    def restart(self) -> None:
+        barrier = Barrier()
+        barrier.restore(*self.file)
+        self.link = RunnerLink("a", "one", "desk", "desk", 99, Permits(9999, 60.0), barrier)
+        self.jobs.clear()
+        self.take(welcome(self.link), full=True)
+
+    def take(self, outputs: list[Output], *, full: bool) -> None:
+        for output in outputs:
+            match output:
+                case Remember(drain_epoch, mode) if not full:
+                    self.file = (drain_epoch, mode)
+                    self.take(self.link.remembered(drain_epoch), full=full)
+                case Reply(control.DrainReport(drain_epoch=epoch, mode=mode)):
+                    assert epoch <= self.file[0], "reported before it was stored"
+                    if mode == Mode.DRAIN:
+                        self.reported = max(self.reported, epoch)
+                case RunJob(assigned):
+                    assert self.link.barrier.drain_epoch >= self.reported, "forgot its drain"
+                    self.jobs.append(assigned.job_id)
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["drain", "serve", "assign", "end", "beat", "welcome", "restart"]),
+        st.integers(1, 6),
+        st.booleans(),
+    ),
+    max_size=40,
+)
+
+
+@given(STEPS)
+def test_no_report_is_ever_forgotten(steps: list[tuple[str, int, bool]]) -> None:
+    """However often nothing can be stored and the container is restarted: what was reported of a
+    drain is in the file, and a call is taken only in a later epoch's name."""
+    made = Container()
+    for number, (step, epoch, full) in enumerate(steps):
+        match step:
+            case "drain":
+                made.take(made.link.receive(control.Drain(drain_epoch=epoch), 0.0), full=full)
+            case "serve":
+                made.take(made.link.receive(control.Serve(drain_epoch=epoch), 0.0), full=full)
+            case "assign":
+                made.take(made.link.receive(assign(number), 0.0), full=full)
+            case "end" if made.jobs:
+                made.take(made.link.ended(made.jobs.pop(), "completed", "", 0), full=full)
+            case "beat":
+                made.take(made.link.beat(), full=full)
+            case "welcome":
+                made.take(welcome(made.link), full=full)
+            case "restart":
+                made.restart()
+    made.take(made.link.beat(), full=False)
+    assert made.file == (made.link.barrier.drain_epoch, made.link.barrier.mode)
