@@ -1,5 +1,6 @@
 """What is wrong is said, with what to do about it; what runs is left alone, and nothing spins."""
 
+import contextlib
 import copy
 import time
 from pathlib import Path
@@ -10,7 +11,8 @@ from fakes.operated import POOL, Operated, OperatorProcess
 from fakes.restricted import GRANTED, grant, restricted_kubeconfig
 from fakes.waiting import eventually
 from paddock_operator.backends.kubernetes.client import KubeClient
-from paddock_operator.backends.kubernetes.errors import Forbidden, QuotaExceeded
+from paddock_operator.backends.kubernetes.errors import Forbidden, NotFound, QuotaExceeded
+from paddock_operator.backends.kubernetes.words import pools_path
 from testbed.cluster import Cluster
 
 pytestmark = [pytest.mark.api, pytest.mark.timeout(400)]
@@ -65,6 +67,39 @@ async def test_a_refused_template_leaves_the_pool_alone_until_it_is_mended(
     await world.condition("TemplateAccepted", "True")
     assert set(await world.pods()) == {old}
     await call.hang_up()
+
+
+async def test_the_second_pool_of_an_agent_stands_aside_until_the_first_is_gone(
+    world: Operated,
+) -> None:
+    await world.apply()
+    (first,) = await world.settled(1)
+    spec = (await world.pool())["spec"] | {"agentId": POOL}
+    path = pools_path(world.namespace)
+    await world.put("paddock.dev/v1alpha1", "AgentDeployment", path, "another", spec=spec)
+
+    async def said(status: str) -> str:
+        conditions = (await world.client.get(f"{path}/another")).get("status", {})
+        return next(
+            (
+                f"{one['reason']} {one['message']}"
+                for one in conditions.get("conditions", [])
+                if (one["type"], one["status"]) == ("TemplateAccepted", status)
+            ),
+            "",
+        )
+
+    told = await eventually(lambda: said("False"), within_s=45, what="a refusal")
+    assert told.startswith("AgentTaken ")
+    assert f"{world.namespace}/{POOL}" in told
+    assert set(await world.pods()) == {first}
+
+    await world.delete()
+    await eventually(lambda: said("True"), within_s=60, what="the agent taken over")
+    body = {"metadata": {"finalizers": None}}
+    await world.client.delete(f"{path}/another")
+    with contextlib.suppress(NotFound):
+        await world.client.merge_patch(f"{path}/another", body)
 
 
 async def test_a_quota_is_told_and_waited_for_without_haste(world: Operated) -> None:

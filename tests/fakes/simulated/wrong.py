@@ -186,7 +186,7 @@ WRONG: dict[str, Wrong] = {
         )
     ),
     "the pool goes when the watch shows no pod": Wrong(
-        ((KubernetesBackend, "has_pods", _no_pods),), ("recreate", "kill_operator")
+        ((KubernetesBackend, "has_pods", _no_pods),), ("recreate", "two_operators")
     ),
     "a new runner takes the place of one that stayed": Wrong(
         ((Reconciler, "_carry_out", _AnyRoom.carry_out),), ("roll_out", "resize", "api_outage")
