@@ -16,6 +16,7 @@ async def test_what_the_orchestrator_forgot_is_to_be_declared_again(server: Serv
     link = OrchestratorLink(server.url, server.keys["private"])
     following = asyncio.create_task(link.follow(lambda _: None))
     try:
+        await eventually(lambda: link.heard, what="the statistics of the first process")
         assert await link.declare("desk", BODY) is False
         assert link.stands("desk")
         server.kill()

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from paddock.protocol.words import Mode
-from paddock_operator.observe.facts import Scene
+from paddock_operator.observe.scene import Scene
 from paddock_operator.plan.actions import Action, Create, Tell, WriteIntent
 
 KEPT: Final = 20

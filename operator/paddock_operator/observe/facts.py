@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from paddock_operator.reconcile.passes import Pass
 from paddock_operator.reconcile.reconciler import Reconciler
 
 ConnectionTrouble = Literal["Unreachable", "Unauthorized", "MissingSecret", "Invalid"]
@@ -67,15 +66,6 @@ class PoolFacts:
     deleting: bool = False
     rollout_progress_at: float | None = None
     """Wall clock, seconds: when the roll-out began or last made a runner ready."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """One pass with its facts, and when it was made (wall clock, seconds)."""
-
-    last: Pass
-    facts: PoolFacts
-    at: float
 
 
 def facts_of(reconciler: Reconciler, *, now: float, mono: float) -> PoolFacts:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from paddock.protocol.words import Mode
-from paddock_operator.observe.facts import Scene
+from paddock_operator.observe.scene import Scene
 from paddock_operator.plan.actions import CancelStart, Commit, Forget
 from paddock_operator.plan.view import DrainReason, Phase, RunnerView
 from paddock_operator.reconcile.backend import Observed

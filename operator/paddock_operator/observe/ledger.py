@@ -12,10 +12,11 @@ from typing import Final
 from paddock.exposition import Histogram
 from paddock_operator.model.conditions import Reason
 from paddock_operator.model.manifest import AgentDeployment
-from paddock_operator.observe.facts import PoolFacts, Scene
+from paddock_operator.observe.facts import PoolFacts
 from paddock_operator.observe.happenings import Outcome, happened
+from paddock_operator.observe.scene import Scene
 from paddock_operator.observe.size_conditions import scaling_active
-from paddock_operator.observe.tally import Tally, tally
+from paddock_operator.observe.tally import Tally
 from paddock_operator.plan.actions import WriteIntent
 from paddock_operator.plan.view import DrainReason, Phase
 
@@ -37,10 +38,6 @@ LONGEST_GAP_S: Final = 600.0
 """A longer time between two passes is not accounted for."""
 
 _OTHERWISE: Final = {Reason.MANUAL: "manual", Reason.FALLBACK: "fallback"}
-
-
-def tally_of(scene: Scene) -> Tally:
-    return tally(scene.last, scene.facts, scene.at)
 
 
 def sizes(counted: Tally) -> dict[str, int]:
@@ -93,7 +90,7 @@ class Ledger:
         before, self.scene = self.scene, after
         lasted_s = after.at - before.at
         if 0.0 < lasted_s < LONGEST_GAP_S:
-            for state, number in sizes(tally_of(before)).items():
+            for state, number in sizes(before.counted).items():
                 self.runner_seconds[(state,)] += number * lasted_s
         if after.last is before.last:
             return

@@ -10,7 +10,6 @@ from typing import Final, NamedTuple
 
 from paddock.exposition import Declarations, Histogram, Metric, Page
 from paddock_operator.model.manifest import AgentDeployment
-from paddock_operator.observe.facts import Scene
 from paddock_operator.observe.ledger import (
     DIRECTIONS,
     DRAIN_BOUNDS,
@@ -25,8 +24,8 @@ from paddock_operator.observe.ledger import (
     WAIT_BOUNDS,
     Ledger,
     sizes,
-    tally_of,
 )
+from paddock_operator.observe.scene import Scene
 from paddock_operator.observe.tally import Tally
 
 VERBS: Final = ("get", "list", "watch", "create", "patch", "update", "delete", "other")
@@ -238,7 +237,7 @@ def _resource(name: str) -> str:
 
 def _put_state(page: Page, key: PoolKey, ledger: Ledger, now: float) -> None:
     """How the pool is, as its last pass saw it."""
-    last, facts, counted = ledger.scene.last, ledger.scene.facts, tally_of(ledger.scene)
+    last, facts, counted = ledger.scene.last, ledger.scene.facts, ledger.scene.counted
     for state, number in sizes(counted).items():
         page.put(RUNNERS, number, *key, state)
     for state, number in (

@@ -26,7 +26,8 @@ from paddock_operator.model.status import (
 from paddock_operator.observe import size_conditions, trouble_conditions, written
 from paddock_operator.observe.facts import ConnectionProblem, PoolFacts, TemplateProblem
 from paddock_operator.observe.judged import Judged, no, not_known, yes
-from paddock_operator.observe.tally import Tally, tally
+from paddock_operator.observe.scene import Scene
+from paddock_operator.observe.tally import Tally
 from paddock_operator.plan.view import RunnerView
 from paddock_operator.reconcile.passes import Pass
 
@@ -38,20 +39,13 @@ _STANDS_ASIDE: Final = "Another AgentDeployment has the agent, so that nothing w
 
 
 def pool_status(
-    last: Pass,
-    manifest: AgentDeployment,
-    *,
-    generation: int,
-    before: Mapping[str, object],
-    facts: PoolFacts,
-    now: float,
+    scene: Scene, manifest: AgentDeployment, *, generation: int, before: Mapping[str, object]
 ) -> PoolStatus:
-    """The status after the pass `last`. All conditions are there.
+    """The status after a pass. All conditions are there.
 
     `before` is the status as it was written, unchecked: it says since when things are as they are.
-    `now` is wall clock, seconds.
     """
-    counted = tally(last, facts, now)
+    last, facts, now, counted = scene.last, scene.facts, scene.at, scene.counted
     desired = 0 if facts.deleting else last.decision.target
     scaled_at = written.instant(written.part(before, "scaling").get("lastScaleTime"))
     unchanged = before.get("desiredRunners") == desired and scaled_at is not None

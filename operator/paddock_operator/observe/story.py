@@ -7,10 +7,11 @@ from typing import Final, Literal
 
 from paddock_operator.model.conditions import Reason, State
 from paddock_operator.model.manifest import AgentDeployment
-from paddock_operator.observe.facts import PoolFacts, Scene
+from paddock_operator.observe.facts import PoolFacts
 from paddock_operator.observe.happenings import EndedDrain, Happenings, Outcome, happened
 from paddock_operator.observe.judged import count, said, some
-from paddock_operator.observe.tally import Tally, tally
+from paddock_operator.observe.scene import Scene
+from paddock_operator.observe.tally import Tally
 from paddock_operator.observe.trouble_conditions import (
     capacity_mismatch,
     orchestrator_reachable,
@@ -108,7 +109,7 @@ def _sizes(before: Scene, after: Scene, manifest: AgentDeployment) -> Iterator[T
 
 def _rollout(before: Scene, after: Scene) -> Iterator[Told]:
     revision = after.last.revision
-    then, now = (tally(scene.last, scene.facts, scene.at) for scene in (before, after))
+    then, now = before.counted, after.counted
     old = len(now.others_than(revision))
     if before.last.revision != revision:
         if old:

@@ -193,6 +193,7 @@ class Reconciler:
             observed, pool, settings, decision, planned, self.revision, fresh,
             self._crashes.failures, called_off, *self._pace(counts.arrivals, mono),
         )  # fmt: skip
+        await asyncio.sleep(0)  # deciding on thousands of runners and declaring them: not in one go
         await self._declare(last, mono)
         self.on_pass(last)
         return last

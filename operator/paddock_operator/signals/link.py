@@ -31,6 +31,7 @@ KEEP_ALIVE_S = 3.0
 """Less than a server keeps an idle connection: 5 s, or a request meets its end."""
 RENEW_S = 5.0
 """Between renewals of what was declared, all pools in one request."""
+_JSON = {"Content-Type": "application/json"}
 
 
 class OrchestratorLink:
@@ -248,7 +249,7 @@ class OrchestratorLink:
         return answer is not None and answer.status_code in (200, 404)
 
     async def _put(self, path: str, body: dict[str, Any], expected: type[T]) -> T | None:
-        answer = await self._ask("PUT", path, json=body)
+        answer = await self._ask("PUT", path, content=msgspec.json.encode(body), headers=_JSON)
         if answer is None:
             return None
         if answer.status_code == 200:

@@ -9,7 +9,8 @@ from paddock.protocol.words import Mode
 from paddock_operator.autoscale.sample import Decision, PoolSample
 from paddock_operator.model.manifest import AgentDeployment
 from paddock_operator.model.parse import parse_manifest
-from paddock_operator.observe.facts import PoolFacts, Scene
+from paddock_operator.observe.facts import PoolFacts
+from paddock_operator.observe.scene import Scene
 from paddock_operator.plan.planner import plan
 from paddock_operator.plan.view import Phase, PlanSettings, PoolView, RunnerView
 from paddock_operator.reconcile.backend import Observed

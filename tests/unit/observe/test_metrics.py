@@ -8,8 +8,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fakes.pools import NOW, draining, runner, starting
 from paddock.exposition import written
-from paddock_operator.observe.facts import PodTroubles, PoolFacts, Scene, TemplateProblem
+from paddock_operator.observe.facts import PodTroubles, PoolFacts, TemplateProblem
 from paddock_operator.observe.metrics import OPERATOR_METRICS, POOL_METRICS, Metrics, PoolKey
+from paddock_operator.observe.scene import Scene
 from paddock_operator.plan.view import DrainReason, Intent, Phase
 from paddock_operator.reconcile.backend import Observed
 from unit.observe.scenes import manifest, scene

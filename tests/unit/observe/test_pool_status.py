@@ -30,6 +30,7 @@ from paddock_operator.observe.pool_status import (
     pool_status,
     recommended_warm_sessions,
 )
+from paddock_operator.observe.scene import Scene
 from paddock_operator.plan.view import DrainReason, Intent, Phase, PoolView
 from paddock_operator.reconcile.passes import Pass
 from unit.observe.scenes import a_pass, manifest, pass_over
@@ -46,10 +47,8 @@ def status_of(
     now: float = NOW,
     **changes: object,
 ) -> PoolStatus:
-    return pool_status(
-        last, manifest(**changes), generation=7, before=before or {}, facts=facts or PoolFacts(),
-        now=now,
-    )  # fmt: skip
+    scene = Scene(last, facts or PoolFacts(), now)
+    return pool_status(scene, manifest(**changes), generation=7, before=before or {})
 
 
 def condition_of(status: PoolStatus, kind: ConditionType) -> Condition:

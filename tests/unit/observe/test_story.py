@@ -11,9 +11,9 @@ from fakes.pools import NOW, draining, runner, starting
 from paddock_operator.observe.facts import (
     ConnectionProblem,
     PoolFacts,
-    Scene,
     TemplateProblem,
 )
+from paddock_operator.observe.scene import Scene
 from paddock_operator.observe.story import (
     AGAIN_AFTER_S,
     LONGEST_MESSAGE,

@@ -275,6 +275,7 @@ class Operator:
             try:
                 pool.rival = "/".join(self._claims.rival(key) or ())
                 after_s = await pool.reconcile()
+                await asyncio.sleep(0)
                 again_s = await self._teller.tell(key, pool)
             except Exception as why:  # one pool's trouble must not end the others'
                 delay_s = self._queue.failed(key)

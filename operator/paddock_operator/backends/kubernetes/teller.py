@@ -1,5 +1,6 @@
 """Tells of passes: in the object's status, in events, in metrics and in explanations."""
 
+import asyncio
 import contextlib
 import hashlib
 import logging
@@ -17,9 +18,10 @@ from paddock_operator.model.manifest import AgentDeployment
 from paddock_operator.model.resource import ObjectMeta, Resource
 from paddock_operator.model.status import status_json
 from paddock_operator.observe.explain import Explanations
-from paddock_operator.observe.facts import Scene, TemplateProblem
+from paddock_operator.observe.facts import TemplateProblem
 from paddock_operator.observe.metrics import Metrics, PoolKey
 from paddock_operator.observe.pool_status import invalid_status_json, pool_status
+from paddock_operator.observe.scene import Scene
 from paddock_operator.observe.status_policy import Later, StatusPolicy, Write
 from paddock_operator.observe.story import Storyteller, Told, story
 from paddock_operator.reconcile.clock import CLOCK, Clock
@@ -54,6 +56,7 @@ class Teller:
         if reconciler is not None and last is not None:
             scene = Scene(last, pool_facts(pool, reconciler, clock), clock.wall())
             self._metrics.record_pass(key, scene, reconciler.manifest)
+            await asyncio.sleep(0)  # counting and telling of thousands of runners: not in one go
         if reconciler is not None and scene is not None and not _same(before, scene):
             self._scenes[key] = scene
             self.explanations.keep("/".join(key), scene)
@@ -109,11 +112,8 @@ class Teller:
             if before and not reconciler.feed.ever and pool.age_s < reconciler.feed.stale_after_s:
                 return None  # what another process wrote is truer than what this one knows yet
             return status_json(
-                pool_status(
-                    scene.last, reconciler.manifest, generation=generation, before=before,
-                    facts=scene.facts, now=scene.at,
-                )
-            )  # fmt: skip
+                pool_status(scene, reconciler.manifest, generation=generation, before=before)
+            )
         problem = None
         if pool.rival:
             problem = TemplateProblem("AgentTaken", pool.rival)

@@ -24,8 +24,9 @@ from paddock_operator.backends.processes.status import pool_status
 from paddock_operator.backends.processes.template import ProcessTemplate, process_template
 from paddock_operator.model.manifest import AgentDeployment
 from paddock_operator.model.parse import ManifestError, check_transition, parse_manifest
-from paddock_operator.observe.facts import Scene, facts_of
+from paddock_operator.observe.facts import facts_of
 from paddock_operator.observe.metrics import PoolKey, PoolMetrics
+from paddock_operator.observe.scene import Scene
 from paddock_operator.reconcile.passes import Pass
 from paddock_operator.reconcile.reconciler import Reconciler
 from paddock_operator.signals.link import OrchestratorLink
