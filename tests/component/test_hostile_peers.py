@@ -118,6 +118,32 @@ async def test_a_caller_that_does_not_read_is_cut_off_and_its_call_goes_on(
         assert await heard(channel) == "hello"
 
 
+@pytest.mark.parametrize(
+    ("begin", "part"),
+    [
+        (b"", b"POST /v1/public/a/start HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"),
+        (b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"),
+        (b"GET / HTTP/1.1\r\n", b"X: 12345678\r\n"),
+        (b"POST /v1/keys HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n", b" "),
+    ],
+    ids=["starts", "requests", "headers", "body"],
+)
+async def test_without_a_key_nobody_fills_the_memory(
+    server: Server, begin: bytes, part: bytes
+) -> None:
+    before = server.resident_kib()
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    writer.write(begin)
+    with contextlib.suppress(ConnectionError, TimeoutError):
+        async with asyncio.timeout(3):
+            for _ in range(2000):
+                writer.write(part * (65536 // len(part)))
+                await writer.drain()
+    assert server.resident_kib() - before < 20_000
+    writer.transport.abort()
+
+
 async def test_under_random_frames_the_process_stays_healthy_and_its_memory_flat(
     server: Server, run_agent: StartRunner
 ) -> None:
