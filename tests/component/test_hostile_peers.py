@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import random
+import signal
 import time
 from collections.abc import Awaitable, Callable
 
@@ -116,6 +117,46 @@ async def test_a_caller_that_does_not_read_is_cut_off_and_its_call_goes_on(
     other = await server.begin()
     async with TextChannel.connect(other["textUrl"], other["token"]) as channel:
         assert await heard(channel) == "hello"
+
+
+@pytest.mark.parametrize("length", [1, 60_000])
+async def test_a_caller_that_is_ahead_of_its_agent_is_closed_and_its_call_goes_on(
+    server: Server, run_agent: StartRunner, length: int
+) -> None:
+    runner = await run_agent()
+    started = await server.begin()
+    url = f"{started['textUrl']}?token={started['token']}"
+    runner.signal(signal.SIGSTOP)
+    before = server.resident_kib()
+    async with connect(url, proxy=None) as socket:
+        with contextlib.suppress(ConnectionClosed):
+            for seq in range(1, 1001):
+                frame = {"event": "user.text", "text": "x" * length, "seq": seq}
+                await socket.send(json.dumps(frame))
+        assert await closed(socket) == 1013
+    assert server.resident_kib() - before < 10_000
+    runner.signal(signal.SIGCONT)
+    async with TextChannel.connect(started["textUrl"], started["token"]) as channel:
+        assert await heard(channel) == "hello"
+    assert await server.ended(started["sessionId"]) == ("completed", "hangup")
+
+
+async def test_what_a_caller_says_to_an_agent_that_is_slow_arrives_once_and_in_order(
+    server: Server, run_agent: StartRunner
+) -> None:
+    runner = await run_agent()
+    started = await server.begin()
+    said = [f"{number} {'x' * 3000}" for number in range(200)]
+    async with TextChannel.connect(started["textUrl"], started["token"]) as channel:
+        assert await heard(channel) == "hello"
+        runner.signal(signal.SIGSTOP)
+        for text in said:
+            await channel.say(text)
+        listening = asyncio.create_task(heard(channel))  # which dials again and again
+        await eventually(lambda: server.text().count("caller_ahead") > 1)
+        runner.signal(signal.SIGCONT)
+        answers = [await listening, *[await heard(channel) for _ in said[1:]]]
+    assert answers == [f"heard {text}" for text in said]
 
 
 @pytest.mark.parametrize(
