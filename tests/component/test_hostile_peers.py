@@ -51,6 +51,8 @@ async def closed(socket: ClientConnection) -> int:
         ('{"type":"heartbeat","active_jobs":1}', "register, first"),
         ('{"type":"register","worker_id":1}', "worker_id: got 1, expected a string"),
         (json.dumps({**REGISTER, "pool": "other"}), "pool: got 'other'"),
+        (json.dumps({**REGISTER, "pool": "f" * 64}), "expected a DNS label"),
+        (json.dumps({**REGISTER, "worker_id": "f" * 254}), "expected at most 253"),
     ],
 )
 async def test_a_runner_that_breaks_the_protocol_is_told_how(
