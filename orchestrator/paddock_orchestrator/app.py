@@ -15,12 +15,15 @@ from paddock_orchestrator.api.answers import ApiError, complaint
 from paddock_orchestrator.api.openapi import add_hot_paths
 from paddock_orchestrator.api.start import Start
 from paddock_orchestrator.keyring import Keyring
+from paddock_orchestrator.links.accept import bearer
 from paddock_orchestrator.links.bridge_socket import BridgeSocket
-from paddock_orchestrator.links.outbox import Receive, SendMessage
+from paddock_orchestrator.links.outbox import Message, Receive, SendMessage
 from paddock_orchestrator.links.runner_socket import RunnerSocket
 from paddock_orchestrator.links.text_socket import TextSocket
+from paddock_orchestrator.listener.http import REQUEST_S
 from paddock_orchestrator.orchestrator import Orchestrator, now
 from paddock_orchestrator.store.errors import StoreError
+from paddock_orchestrator.store.records import Scope
 
 
 class App:
@@ -28,6 +31,8 @@ class App:
 
     def __init__(self, orchestrator: Orchestrator, keyring: Keyring) -> None:
         self.max_body_bytes = orchestrator.settings.max_body_bytes
+        self.request_timeout_s = REQUEST_S
+        self._keyring = keyring
         self.start = Start(orchestrator, keyring)
         self._runner = RunnerSocket(orchestrator, keyring)
         self._bridge = BridgeSocket(orchestrator)
@@ -36,6 +41,9 @@ class App:
 
     async def __call__(self, scope: Any, receive: Receive, send: SendMessage) -> None:
         if scope["type"] == "http":
+            grant = self._keyring.find(bearer(scope["headers"]))
+            if grant is None or not grant.may(Scope.PRIVATE):
+                receive = _without_body(receive)
             await self.management(scope, receive, send)
         elif scope["type"] == "websocket":
             await self._socket(scope, receive, send, scope["path"])
@@ -51,6 +59,16 @@ class App:
         else:
             await receive()
             await send({"type": "websocket.close", "code": 4004})
+
+
+def _without_body(receive: Receive) -> Receive:
+    """The same without the body: FastAPI reads the whole of it before it looks at the key."""
+    empty: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def received() -> Message:
+        return empty.pop() if empty else await receive()
+
+    return received
 
 
 def management_app(orchestrator: Orchestrator, keyring: Keyring) -> FastAPI:

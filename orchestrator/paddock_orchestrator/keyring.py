@@ -1,9 +1,11 @@
 """Keys: made, found by text, revoked and rolled at once. Only their digests are stored."""
 
+import asyncio
 import hashlib
 import secrets
 import time
 from dataclasses import dataclass
+from enum import StrEnum
 
 from msgspec.structs import replace
 
@@ -17,6 +19,11 @@ _MAY: dict[Scope, frozenset[Scope]] = {
     Scope.RUNNER: frozenset({Scope.RUNNER}),
     Scope.PRIVATE: frozenset({Scope.PUBLIC, Scope.RUNNER, Scope.PRIVATE}),
 }
+
+
+class Over(StrEnum):
+    REVOKED = "revoked"
+    EXPIRED = "expired"
 
 
 @dataclass(slots=True)
@@ -34,6 +41,12 @@ class Grant:
         """Whether the key still opens anything: not revoked, not expired."""
         key = self.key
         return key.revoked_ms is None and (key.expires_ms is None or key.expires_ms > at_ms)
+
+    def over(self, at_ms: int) -> Over | None:
+        """Why the key opens nothing any more; None when it does."""
+        if self.key.revoked_ms is not None:
+            return Over.REVOKED
+        return None if self.is_good(at_ms) else Over.EXPIRED
 
     def may(self, scope: Scope) -> bool:
         return scope in _MAY[self.key.scope]
@@ -56,6 +69,7 @@ class Keyring:
         """By digest."""
         self._met: dict[str, Grant] = {}
         """By text, of keys that were used: never more than there are keys."""
+        self._rolling = asyncio.Lock()
 
     async def load(self) -> None:
         self._grants.clear()
@@ -138,13 +152,20 @@ class Keyring:
         await self._store.put_key(revoked)
         return revoked
 
-    async def roll(self, key: Key) -> tuple[Key, str]:
-        """A new key of the same name, scope and reach; the old one is revoked."""
-        made = await self.create(
-            key.org_id, key.name, key.scope, agents=key.agents, expires_ms=key.expires_ms
-        )
-        await self.revoke(key)
-        return made
+    async def roll(self, key: Key) -> tuple[Key, str] | Over:
+        """A new key of the same name, scope, reach and expiry; the old one is revoked.
+
+        A key that is over stays so: its follower would be born expired, or undo a revocation.
+        """
+        async with self._rolling:  # who rolls the same key at the same time finds it revoked
+            over = self._grants[key.digest].over(_now_ms())
+            if over is not None:
+                return over
+            made = await self.create(
+                key.org_id, key.name, key.scope, agents=key.agents, expires_ms=key.expires_ms
+            )
+            await self.revoke(key)
+            return made
 
 
 async def first_keys(keyring: Keyring) -> dict[Scope, str]:

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import random
+import signal
 import time
 from collections.abc import Awaitable, Callable
 
@@ -51,6 +52,8 @@ async def closed(socket: ClientConnection) -> int:
         ('{"type":"heartbeat","active_jobs":1}', "register, first"),
         ('{"type":"register","worker_id":1}', "worker_id: got 1, expected a string"),
         (json.dumps({**REGISTER, "pool": "other"}), "pool: got 'other'"),
+        (json.dumps({**REGISTER, "pool": "f" * 64}), "expected a DNS label"),
+        (json.dumps({**REGISTER, "worker_id": "f" * 254}), "expected at most 253"),
     ],
 )
 async def test_a_runner_that_breaks_the_protocol_is_told_how(
@@ -118,6 +121,72 @@ async def test_a_caller_that_does_not_read_is_cut_off_and_its_call_goes_on(
     other = await server.begin()
     async with TextChannel.connect(other["textUrl"], other["token"]) as channel:
         assert await heard(channel) == "hello"
+
+
+@pytest.mark.parametrize("length", [1, 60_000])
+async def test_a_caller_that_is_ahead_of_its_agent_is_closed_and_its_call_goes_on(
+    server: Server, run_agent: StartRunner, length: int
+) -> None:
+    runner = await run_agent()
+    started = await server.begin()
+    url = f"{started['textUrl']}?token={started['token']}"
+    runner.signal(signal.SIGSTOP)
+    before = server.resident_kib()
+    async with connect(url, proxy=None) as socket:
+        with contextlib.suppress(ConnectionClosed):
+            for seq in range(1, 1001):
+                frame = {"event": "user.text", "text": "x" * length, "seq": seq}
+                await socket.send(json.dumps(frame))
+        assert await closed(socket) == 1013
+    assert server.resident_kib() - before < 10_000
+    runner.signal(signal.SIGCONT)
+    async with TextChannel.connect(started["textUrl"], started["token"]) as channel:
+        assert await heard(channel) == "hello"
+    assert await server.ended(started["sessionId"]) == ("completed", "hangup")
+
+
+async def test_what_a_caller_says_to_an_agent_that_is_slow_arrives_once_and_in_order(
+    server: Server, run_agent: StartRunner
+) -> None:
+    runner = await run_agent()
+    started = await server.begin()
+    said = [f"{number} {'x' * 3000}" for number in range(200)]
+    async with TextChannel.connect(started["textUrl"], started["token"]) as channel:
+        assert await heard(channel) == "hello"
+        runner.signal(signal.SIGSTOP)
+        for text in said:
+            await channel.say(text)
+        listening = asyncio.create_task(heard(channel))  # which dials again and again
+        await eventually(lambda: server.text().count("caller_ahead") > 1)
+        runner.signal(signal.SIGCONT)
+        answers = [await listening, *[await heard(channel) for _ in said[1:]]]
+    assert answers == [f"heard {text}" for text in said]
+
+
+@pytest.mark.parametrize(
+    ("begin", "part"),
+    [
+        (b"", b"POST /v1/public/a/start HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"),
+        (b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"),
+        (b"GET / HTTP/1.1\r\n", b"X: 12345678\r\n"),
+        (b"POST /v1/keys HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n", b" "),
+    ],
+    ids=["starts", "requests", "headers", "body"],
+)
+async def test_without_a_key_nobody_fills_the_memory(
+    server: Server, begin: bytes, part: bytes
+) -> None:
+    before = server.resident_kib()
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    writer.write(begin)
+    with contextlib.suppress(ConnectionError, TimeoutError):
+        async with asyncio.timeout(3):
+            for _ in range(2000):
+                writer.write(part * (65536 // len(part)))
+                await writer.drain()
+    assert server.resident_kib() - before < 20_000
+    writer.transport.abort()
 
 
 async def test_under_random_frames_the_process_stays_healthy_and_its_memory_flat(

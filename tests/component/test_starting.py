@@ -98,6 +98,29 @@ async def test_a_key_opens_nothing_once_it_is_revoked_or_expired(
     await eventually(expired)
 
 
+async def test_a_key_that_is_over_is_not_rolled(server: Server) -> None:
+    async with server.http() as http:
+        revoked = (await http.post("/v1/keys", json={"name": "web"})).json()
+        await http.delete(f"/v1/keys/{revoked['key_id']}")
+        short = {"name": "short", "expires_in_s": 0.01}
+        expired = (await http.post("/v1/keys", json=short)).json()
+        before = await server.get("/v1/keys")
+        for key, over in ((revoked, "revoked"), (expired, "expired")):
+            answer = await http.post(f"/v1/keys/{key['key_id']}/roll")
+            refusal(answer, 409, f"key_{over}")
+            said = f"Key {key['name']!r} ({key['key_id']}) is {over}; create a new one"
+            assert answer.json()["message"] == said
+        assert await server.get("/v1/keys") == before
+
+
+async def test_a_key_that_is_rolled_twice_at_once_is_rolled_once(server: Server) -> None:
+    async with server.http() as http:
+        made = (await http.post("/v1/keys", json={"name": "web"})).json()
+        path = f"/v1/keys/{made['key_id']}/roll"
+        answers = await asyncio.gather(*(http.post(path) for _ in range(5)))
+    assert sorted(a.status_code for a in answers) == [201, 409, 409, 409, 409]
+
+
 async def test_a_retry_with_the_same_key_gets_the_same_session_also_after_a_restart(
     server: Server, run_agent: StartRunner
 ) -> None:

@@ -12,11 +12,10 @@ from pydantic import BaseModel, Field, SkipValidation, ValidationError
 from paddock.protocol import control
 from paddock_orchestrator.api.answers import ApiError, complaint
 from paddock_orchestrator.api.guard import Caller, private
-from paddock_orchestrator.api.start import AGENT
 from paddock_orchestrator.api.statistics import Deltas
 from paddock_orchestrator.dispatch.placement import Placement
 from paddock_orchestrator.orchestrator import now
-from paddock_orchestrator.state.book import Declared, Pool
+from paddock_orchestrator.state.book import AGENT, Declared, Pool
 
 router = APIRouter(prefix="/v1/internal", tags=["reconcilers"])
 Private = Annotated[Caller, Depends(private)]

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query
 
 from paddock_orchestrator.api.answers import ApiError
 from paddock_orchestrator.api.guard import Caller, private
+from paddock_orchestrator.api.openapi import errors
 from paddock_orchestrator.api.statistics import pool_statistics, runner_statistics
 from paddock_orchestrator.api.views import (
     AgentView,
@@ -26,6 +27,7 @@ from paddock_orchestrator.api.views import (
     organization_view,
     session_view,
 )
+from paddock_orchestrator.keyring import Over
 from paddock_orchestrator.orchestrator import now
 from paddock_orchestrator.state.book import Pool
 from paddock_orchestrator.store.records import Key, Scope, SessionRow
@@ -222,10 +224,24 @@ async def revoke_key(key_id: str, caller: Private) -> KeyView:
     return key_view(revoked)
 
 
-@router.post("/keys/{key_id}/roll", tags=["keys"], status_code=201)
+@router.post(
+    "/keys/{key_id}/roll",
+    tags=["keys"],
+    status_code=201,
+    responses=errors({409: "The key is revoked or expired"}),
+)
 async def roll_key(key_id: str, caller: Private) -> KeyView:
-    """Replace a key by a new one of the same name, scope and reach; the old one is revoked."""
-    key, text = await caller.keyring.roll(_key(caller, key_id))
+    """Replace a key by a new one of the same name, scope, reach and expiry; the old one is revoked.
+
+    A key that is revoked or expired is not replaced: create a new one.
+    """
+    old = _key(caller, key_id)
+    rolled = await caller.keyring.roll(old)
+    if isinstance(rolled, Over):
+        raise ApiError(
+            409, f"key_{rolled}", f"Key {old.name!r} ({key_id}) is {rolled}; create a new one"
+        )
+    key, text = rolled
     caller.orchestrator.close_refused()
     return key_view(key, text)
 

@@ -17,14 +17,15 @@ _ERROR = {
 }
 
 
-def _errors(texts: dict[int, str]) -> dict[str, Any]:
+def errors(texts: dict[int, str]) -> dict[int | str, dict[str, Any]]:
+    """What an endpoint answers besides, in the one shape of all errors."""
     content = {"application/json": {"schema": _ERROR}}
     return {
         str(status): {"description": text, "content": content} for status, text in texts.items()
     }
 
 
-_MANAGEMENT_ERRORS = _errors(
+_MANAGEMENT_ERRORS = errors(
     {
         400: "The request is not what the protocol allows",
         401: "Bad key",
@@ -91,7 +92,7 @@ _START = {
                 }
             },
         },
-        **_errors(
+        **errors(
             {
                 400: "The body does not fit",
                 401: "Bad key",

@@ -17,13 +17,12 @@ from paddock_orchestrator.keyring import Grant, Keyring
 from paddock_orchestrator.links.accept import bearer_of
 from paddock_orchestrator.listener.http import Exchange
 from paddock_orchestrator.orchestrator import Orchestrator, new_session_id, now
-from paddock_orchestrator.state.book import Instant, Session
+from paddock_orchestrator.state.book import AGENT, Instant, Session
 from paddock_orchestrator.store.errors import StoreError
 from paddock_orchestrator.store.records import Scope
 
 log = logging.getLogger("paddock.starts")
 
-AGENT = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(@dev)?\Z")
 _NUMBER = re.compile(r"\+?[0-9]{2,15}\Z")
 _REPLAYED = ((b"idempotent-replayed", b"true"),)
 

@@ -114,9 +114,10 @@ class BridgeSocket:
     async def _relay(self, line: Line, outbox: Outbox, receive: Receive) -> None:
         switchboard = self._orchestrator.switchboard
         while True:
-            frame = bridge.from_runner.parse(await received(receive))
+            text = await received(receive)
+            frame = bridge.from_runner.parse(text)
             if isinstance(frame, Unknown | bridge.Hello):
                 continue
             if line.runner is not outbox:
                 return
-            switchboard.carry_out(line, line.relay.from_runner(frame))
+            switchboard.carry_out(line, line.relay.from_runner(frame, len(text)))

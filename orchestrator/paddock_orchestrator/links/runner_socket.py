@@ -11,7 +11,7 @@ from paddock_orchestrator.links.accept import bearer, header
 from paddock_orchestrator.links.outbox import Outbox, Receive, SendMessage
 from paddock_orchestrator.listener.websocket import WIRE
 from paddock_orchestrator.orchestrator import Orchestrator
-from paddock_orchestrator.state.book import Runner
+from paddock_orchestrator.state.book import AGENT, LONGEST_NAME, Runner
 from paddock_orchestrator.store.records import Scope
 
 log = logging.getLogger("paddock.runners")
@@ -95,6 +95,11 @@ class _Connection:
     def _registered(self, frame: control.FromRunner | Unknown) -> Runner:
         if not isinstance(frame, control.Register):
             raise ProtocolError("type", type(frame).__name__.lower(), "register, first")
+        if len(frame.worker_id) > LONGEST_NAME:
+            expected = f"at most {LONGEST_NAME} characters"
+            raise ProtocolError("worker_id", frame.worker_id[:60], expected)
+        if AGENT.match(frame.pool) is None:
+            raise ProtocolError("pool", frame.pool[:60], "a DNS label, or one with @dev")
         agent = frame.pool.removesuffix("@dev")
         if frame.capabilities.agent_id != agent:
             raise ProtocolError("pool", frame.pool, "the agent_id, or agent_id@dev")

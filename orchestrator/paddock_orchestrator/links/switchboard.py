@@ -1,6 +1,7 @@
 """The lines of live sessions: which sockets belong to which session's relay."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -11,12 +12,15 @@ from paddock.protocol.codec import encode
 from paddock_orchestrator.links.outbox import Outbox
 from paddock_orchestrator.state.relay import (
     AgentEnds,
+    CallerAhead,
     CallerEnds,
     Output,
     Relay,
     ToCaller,
     ToRunner,
 )
+
+log = logging.getLogger("paddock.text")
 
 
 @dataclass(slots=True, eq=False)
@@ -71,6 +75,8 @@ class Switchboard:
                     self._agent_ends(line.session_id, reason)
                 case CallerEnds():
                     self._caller_ends(line.session_id, "hangup")
+                case CallerAhead():
+                    _refuse_more(line)
 
     def runner_in(self, line: Line, outbox: Outbox, hello: bridge.Hello) -> None:
         """The bridge is open; an older socket of it is replaced."""
@@ -140,6 +146,13 @@ class Switchboard:
                     outbox.close(closing.RESTART, "restart")
             if line.away is not None:
                 line.away.cancel()
+
+
+def _refuse_more(line: Line) -> None:
+    """The call goes on, and the caller may come again for it at once."""
+    log.info("caller_ahead", extra={"session": line.session_id})
+    if line.caller is not None:
+        line.caller.close(closing.TRY_AGAIN_LATER, "the agent does not take so much now")
 
 
 def _tell(outbox: Outbox | None, frame: msgspec.Struct) -> None:

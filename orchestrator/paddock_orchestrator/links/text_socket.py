@@ -49,9 +49,11 @@ class TextSocket:
         clean = False
         try:
             while True:
-                frame = bridge.from_caller.parse(await received(receive))
+                text = await received(receive)
+                frame = bridge.from_caller.parse(text)
                 if not isinstance(frame, Unknown) and line.caller is outbox:
-                    orchestrator.switchboard.carry_out(line, line.relay.from_caller(frame))
+                    outputs = line.relay.from_caller(frame, len(text))
+                    orchestrator.switchboard.carry_out(line, outputs)
         except Closed as closed:
             clean = closed.clean
         except ProtocolError as why:

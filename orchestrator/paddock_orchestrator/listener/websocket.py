@@ -5,6 +5,9 @@ That costs more than all that is done with a runner's frame. On the short way a 
 listener as it is read, and written as it is sent. Whatever is not a whole, final, masked text frame
 below 64 KiB goes the library's way: handshake, pings, closing, fragments, everything malformed.
 Frame layout: RFC 6455, section 5.2.
+
+Where the library would keep more and more for a peer that pings without reading, that sends
+fragments without content, or that never reads its closing frame, it does not here.
 """
 
 from collections.abc import Callable
@@ -12,6 +15,7 @@ from typing import Any
 
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 from websockets.http11 import Request
 
 try:
@@ -23,6 +27,9 @@ WIRE = "paddock.wire"
 """Name of the extension in a socket's scope that is its `Wire`."""
 
 Listener = Callable[[bytes], None]
+
+LINGER_S = 1.0
+"""For how long a peer that answered no ping may read on."""
 
 _FINAL_TEXT = 0x81
 _MASKED = 0x80
@@ -89,6 +96,23 @@ class Wire(WebSocketsSansIOProtocol):
     async def send(self, message: ASGISendEvent) -> None:
         self._flush()
         await super().send(message)
+        if self.close_timer is not None:  # a mere close would wait until all is read
+            self.close_timer.cancel()
+            self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self.loop.call_later(LINGER_S, self.transport.abort)
+
+    def handle_ping(self) -> None:
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self.conn.data_to_send()  # the pong, which nobody reads
+
+    def handle_cont(self, event: Frame) -> None:
+        if event.fin or event.data:
+            super().handle_cont(event)
 
     def shutdown(self) -> None:
         self._flush()

@@ -3,6 +3,7 @@
 Single writer: only the functions of this package change it, always through `machine.Dispatcher`.
 """
 
+import re
 from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -52,6 +53,11 @@ class Bridge(StrEnum):
     OPEN = "open"
     LOST = "lost"
 
+
+AGENT = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(@dev)?\Z")
+"""What an agent may be called."""
+LONGEST_NAME = 253
+"""Characters of a runner's name: as many as a pod's may have."""
 
 PoolKey = tuple[str, str]
 """(organization, agent)"""
@@ -231,6 +237,12 @@ class Pool:
         """Whether a reconciler vouches for the pool."""
         return now < self.declared_until
 
+    @property
+    def was_used(self) -> bool:
+        """Whether there is more to it than its name."""
+        used = self.runners or self.waiting or self.declared_until or self.closed
+        return bool(used) or self.counters != Counters()
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -250,6 +262,8 @@ class Limits:
 
 
 KEEP_OVER = 1000
+KEEP_POOLS = 1000
+"""Beyond this many, pools that were never used go with their last runner."""
 
 
 class Book:

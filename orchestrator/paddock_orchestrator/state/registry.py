@@ -8,6 +8,7 @@ from paddock_orchestrator.dispatch.placement import PlacementIndex
 from paddock_orchestrator.dispatch.refusal import Attempt
 from paddock_orchestrator.state.acks import Acks
 from paddock_orchestrator.state.book import (
+    KEEP_POOLS,
     Book,
     Bridge,
     Declared,
@@ -237,7 +238,10 @@ def _forget(book: Book, runner: Runner, now: Instant) -> None:
         _missing(book, session, "runner_gone", now)
     refresh(book, runner, now)
     book.runners.pop(runner.key, None)
-    runner.pool.runners.pop(runner.runner_id, None)
+    pool = runner.pool
+    pool.runners.pop(runner.runner_id, None)
+    if len(book.pools) > KEEP_POOLS and not pool.was_used:
+        book.pools.pop(pool.key, None)
 
 
 def reported(book: Book, runner: Runner, frame: control.DrainReport, now: Instant) -> None:

@@ -5,6 +5,8 @@ GOING_AWAY = 1001
 TOO_BIG = 1009
 INTERNAL = 1011
 RESTART = 1012
+TRY_AGAIN_LATER = 1013
+"""More was said than the other side takes now."""
 
 BAD_CREDENTIAL = 4001
 BAD_TOKEN = 4003

@@ -89,12 +89,15 @@ def test_a_new_installation_has_one_organization(place: Place) -> None:
 
 
 def test_a_key_is_made_used_and_revoked(place: Place, runner: Process) -> None:
-    """A revoked key starts nothing."""
+    """A revoked key starts nothing, and is not rolled."""
     made = json.loads(place.paddock("organizations", "keys", "create", "web", "-o", "json").stdout)
     start = ("agent", "start", "my-first-agent", "--api-key", made["key"])
     assert place.paddock(*start).returncode == 0
     assert place.paddock("organizations", "keys", "revoke", "web").returncode == 0
     assert place.paddock(*start).returncode == 4
+    rolled = place.paddock("organizations", "keys", "roll", "web")
+    assert rolled.returncode == 1
+    assert "is revoked; create a new one" in rolled.stderr
     assert place.paddock("agent", "stop", "my-first-agent", "--all").returncode == 0
 
 

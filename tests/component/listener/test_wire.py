@@ -1,6 +1,7 @@
 """WebSockets as a peer sees them: however frames are cut and mixed, texts arrive once, in order."""
 
 import asyncio
+import contextlib
 import random
 import socket
 import struct
@@ -179,3 +180,66 @@ async def test_the_end_of_the_connection_is_received(raw: Raw) -> None:
     writer.write(frame(struct.pack("!H", 1000), first=0x88))
     await eventually(lambda: application.over)
     assert application.over["type"] == "websocket.disconnect"
+
+
+async def test_pings_of_a_peer_that_does_not_read_are_not_answered_for_ever(raw: Raw) -> None:
+    application, _, writer = raw
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    pings = frame(b"p" * 125, first=0x89) * 500
+    await eventually(lambda: application.wire)
+    assert application.wire is not None
+    with contextlib.suppress(ConnectionError, TimeoutError):
+        async with asyncio.timeout(1.5):
+            for _ in range(400):
+                writer.write(pings)
+                await writer.drain()
+                assert application.wire.transport.get_write_buffer_size() < 200_000
+
+
+async def test_a_peer_that_reads_nothing_is_gone_when_it_answers_no_ping(raw: Raw) -> None:
+    application, _, writer = raw
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    await eventually(lambda: application.wire)
+    wire = application.wire
+    assert wire is not None
+    await eventually(lambda: not wire.write_text("x" * 1_000_000))
+    wire.stop_keepalive()
+    wire.ping_interval = wire.ping_timeout = 0.2
+    wire.start_keepalive()
+    await eventually(lambda: application.over, within_s=5)
+    assert application.over["type"] == "websocket.disconnect"
+
+
+async def test_a_peer_that_does_not_read_its_closing_frame_is_dropped(
+    served: tuple[Application, int], raw: Raw
+) -> None:
+    application, _, writer = raw
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    await eventually(lambda: application.wire)
+    wire = application.wire
+    assert wire is not None
+    wire.stop_keepalive()
+    wire.close_timeout = 0.5
+
+    def is_full() -> bool:
+        full = wire.transport.get_write_buffer_size() > 0
+        return full or not wire.write_text("x" * 60_000)
+
+    await eventually(is_full, within_s=20)
+    assert wire.writable.is_set()
+    await wire.send({"type": "websocket.close", "code": 1000, "reason": ""})
+    assert wire in wire.connections
+    await eventually(lambda: wire not in wire.connections, within_s=3)
+
+
+async def test_fragments_without_content_are_not_kept(raw: Raw) -> None:
+    application, _, writer = raw
+    writer.write(frame(b"a", first=0x01) + frame(b"", first=0x00) * 1000)
+    await eventually(lambda: application.wire and application.wire.frames)
+    writer.write(frame(b"b", first=0x00))
+    await eventually(lambda: application.wire and len(application.wire.frames) > 1)
+    assert application.wire is not None
+    assert [bytes(f) for f in application.wire.frames] == [b"a", b"b"]
+    writer.write(frame(b"", first=0x80))
+    await eventually(lambda: application.heard)
+    assert application.heard == [b"ab"]

@@ -9,9 +9,24 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from paddock.protocol import bridge, features
 from paddock.protocol.stream import Incoming, Outgoing
-from paddock_orchestrator.state.relay import Output, Relay, ToCaller, ToRunner
+from paddock_orchestrator.state.relay import (
+    CallerAhead,
+    Output,
+    Relay,
+    Room,
+    ToCaller,
+    ToRunner,
+)
 
 COUNT = st.integers(1, 5)
+ROOM = Room(frames=2, bytes=400)
+"""So little that callers are ahead of their agents all the time."""
+
+
+def size_of(frame: Any) -> int:
+    """Lengths of every kind: some frames are larger than all of the room."""
+    seq: int = frame.seq
+    return (seq * 37) % 500
 
 
 class End:
@@ -53,13 +68,18 @@ class End:
 
 
 class Conversation(RuleBasedStateMachine):
-    """The agent's frames reach the caller in order and once, and the caller's the agent."""
+    """The agent's frames reach the caller in order and once, and the caller's the agent.
+
+    However much the caller says: it is closed on, and may go on talking into its old socket.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.agent = End(bridge.AgentTextDelta)
         self.caller = End(bridge.UserText)
-        self.relay = Relay()
+        self.relay = Relay(for_agent=ROOM)
+        self.closing = False
+        """The relay wants the caller's socket closed."""
 
     def carry(self, outputs: list[Output]) -> None:
         for output in outputs:
@@ -67,6 +87,9 @@ class Conversation(RuleBasedStateMachine):
                 self.caller.from_relay.append(output.frame)
             elif isinstance(output, ToRunner) and self.agent.open:
                 self.agent.from_relay.append(output.frame)
+            elif isinstance(output, CallerAhead):
+                assert self.caller.open
+                self.closing = True
 
     @rule(count=COUNT)
     def the_agent_speaks(self, count: int) -> None:
@@ -97,6 +120,7 @@ class Conversation(RuleBasedStateMachine):
         if self.caller.open:
             return
         self.caller.open = True
+        self.closing = False
         received = self.relay.caller_received
         self.carry(self.relay.caller_opened(self.caller.incoming.received))
         self.caller.outgoing.acknowledge(received)
@@ -116,20 +140,49 @@ class Conversation(RuleBasedStateMachine):
     def the_orchestrator_is_killed(self) -> None:
         self.agent.lose()
         self.caller.lose()
-        self.relay = Relay()
+        self.relay = Relay(for_agent=ROOM)
+
+    @rule(ahead=st.integers(3, 6))
+    def the_caller_talks_on_while_the_agent_catches_up(self, ahead: int) -> None:
+        self.the_agent_connects()
+        self.the_caller_connects()
+        self.the_caller_speaks(ahead)
+        self.frames_arrive(0, ahead - 1)
+        self.frames_arrive(ahead, 0)
+        self.frames_arrive(ahead, ahead)
+        self.frames_arrive(ahead, 0)
+
+    @rule()
+    def a_caller_that_is_closed_on_comes_again(self) -> None:
+        if self.closing and self.caller.open:
+            self.the_caller_loses_its_socket()
+            self.the_caller_connects()
 
     @rule(agent=st.integers(0, 4), caller=st.integers(0, 4))
     def frames_arrive(self, agent: int, caller: int) -> None:
         for _ in range(agent):
             if self.agent.to_relay:
-                self.carry(self.relay.from_runner(self.agent.to_relay.popleft()))
+                self.carry(self.heard_of_agent())
             if self.agent.from_relay:
                 self.agent.hear()
         for _ in range(caller):
             if self.caller.to_relay:
-                self.carry(self.relay.from_caller(self.caller.to_relay.popleft()))
+                self.carry(self.heard_of_caller())
             if self.caller.from_relay:
                 self.caller.hear()
+
+    def heard_of_agent(self) -> list[Output]:
+        frame = self.agent.to_relay.popleft()
+        return self.relay.from_runner(frame, size_of(frame))
+
+    def heard_of_caller(self) -> list[Output]:
+        frame = self.caller.to_relay.popleft()
+        return self.relay.from_caller(frame, size_of(frame))
+
+    @invariant()
+    def little_is_kept_for_the_agent(self) -> None:
+        kept = self.relay.kept_for_agent
+        assert not ROOM.is_exceeded(kept.frames, kept.bytes)
 
     @invariant()
     def what_is_heard_was_said_in_this_order_and_once(self) -> None:
@@ -139,10 +192,13 @@ class Conversation(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.the_agent_connects()
         self.the_caller_connects()
-        while any((self.agent.to_relay, self.agent.from_relay)) or any(
-            (self.caller.to_relay, self.caller.from_relay)
+        while (
+            self.closing
+            or any((self.agent.to_relay, self.agent.from_relay))
+            or any((self.caller.to_relay, self.caller.from_relay))
         ):
             self.frames_arrive(1, 1)
+            self.a_caller_that_is_closed_on_comes_again()
         assert self.agent.said == self.caller.heard
         assert self.caller.said == self.agent.heard
         assert not len(self.agent.outgoing), "the agent keeps nothing that was heard"

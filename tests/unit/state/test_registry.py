@@ -7,7 +7,7 @@ from paddock.protocol.codec import ProtocolError
 from paddock.protocol.words import Mode, SessionState
 from paddock_orchestrator.dispatch.placement import Placement
 from paddock_orchestrator.state import effects as fx
-from paddock_orchestrator.state.book import Declared, Stage
+from paddock_orchestrator.state.book import KEEP_POOLS, Declared, Stage
 from unit.state.table import KEY, ORG, Table, frames, held, only
 
 RUNNER = (ORG, "a")
@@ -279,3 +279,21 @@ def test_an_end_that_was_asked_for_while_the_socket_was_dying_is_asked_for_again
     assert [v.reason for v in frames(effects, control.Verb)] == ["completed"]
     _, effects = table.runner(held=[held(session, SessionState.ENDING)])
     assert not frames(effects, control.Verb)
+
+
+def test_of_very_many_names_of_agents_only_those_that_were_used_stay() -> None:
+    table = Table()
+    runner, _ = table.runner()
+    table.begun(runner)
+    table.dispatcher.declare((ORG, "declared"), Declared(), table.at)
+    for number in range(2 * KEEP_POOLS):
+        name = f"agent-{number}"
+        frame = control.Register(
+            worker_id=name,
+            pool=name,
+            capabilities=control.Capabilities(max_concurrent=1, agent_id=name),
+        )
+        passing, _ = table.dispatcher.register(ORG, frame, 1000 + number, table.at)
+        table.dispatcher.hear(passing, control.Bye(), table.at)
+    assert len(table.book.pools) <= KEEP_POOLS
+    assert {KEY, (ORG, "declared"), (ORG, "agent-0")} <= set(table.book.pools)
