@@ -67,8 +67,9 @@ async def test_after_an_installation_a_pool_is_all_that_a_call_needs(
 
     assert outcome.answers_ms
     assert len([name for name in installation.names("pods") if "operator" in name]) == 2
+    leader = f'paddock_operator_leader{{lease_namespace="{installation.namespace}"}}'
     shown = {
-        "paddock-operator": ["paddock_operator_leader 0", "paddock_operator_leader 1"],
+        "paddock-operator": [f"{leader} 0", f"{leader} 1"],
         "paddock-orchestrator": ["paddock_orchestrator_store_up 1"],
         "paddock-runners": ['paddock_runner_capacity{agent="hello"} 10'],
     }

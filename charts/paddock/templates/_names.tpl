@@ -30,6 +30,11 @@ app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 {{ .Values.pools.namespaces | default (list .Release.Namespace) | uniq | toJson }}
 {{- end }}
 
+{{- /* Namespaces with a lease of the operator's, as a JSON list: one process, or several that stand by, for each. */ -}}
+{{- define "paddock.leases" -}}
+{{ if .Values.operator.clusterWide }}{{ list .Release.Namespace | toJson }}{{ else }}{{ include "paddock.namespaces" . }}{{ end }}
+{{- end }}
+
 {{- define "paddock.keys" -}}
 {{ .Values.keys.existingSecret | default (printf "%s-keys" (include "paddock.name" .)) }}
 {{- end }}

@@ -1,7 +1,7 @@
 """Every metric of the operator, in one place. `paddock up` shows those of its pool, too.
 
 Pools are read from their ledgers when somebody scrapes, so that a pool that is gone has no series
-left. Labels are of closed sets, but for namespace and pool.
+left. Labels are of closed sets, but for namespaces and pool.
 """
 
 from collections import Counter
@@ -142,8 +142,9 @@ LOOP_LAG: Final = OPERATOR_METRICS.gauge(
     "How late the event loop ran what was due, at worst within a minute.",
 )
 LEADER: Final = OPERATOR_METRICS.gauge(
-    "paddock_operator_leader", "1 while this process is the one at work."
-)
+    "paddock_operator_leader",
+    "1 while this process is the one at work, of those with its lease.", lease_namespace="",
+)  # fmt: skip
 
 
 class PoolMetrics:
@@ -188,7 +189,8 @@ class Metrics(PoolMetrics):
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__(clock)
         self._reconcile = Histogram(RECONCILE.bounds)
-        self._gauges = {QUEUE_DEPTH.name: 0.0, LOOP_LAG.name: 0.0, LEADER.name: 0.0}
+        self._gauges = {QUEUE_DEPTH.name: 0.0, LOOP_LAG.name: 0.0}
+        self._leads: dict[str, bool] = {}
         self._watch_lag: dict[str, float] = {}
         self._requests: Counter[tuple[str, str]] = Counter()
         self._request_seconds: dict[tuple[str, str], Histogram] = {}
@@ -215,14 +217,17 @@ class Metrics(PoolMetrics):
     def record_loop_lag(self, seconds: float) -> None:
         self._gauges[LOOP_LAG.name] = seconds
 
-    def record_leader(self, leads: bool) -> None:
-        self._gauges[LEADER.name] = float(leads)
+    def record_leader(self, lease_namespace: str, leads: bool) -> None:
+        """Whether this process holds the lease that is in this namespace."""
+        self._leads[lease_namespace] = leads
 
     def take(self) -> Page:
         page = super().take()
         page.put_histogram(RECONCILE, self._reconcile)
-        for metric in (QUEUE_DEPTH, LOOP_LAG, LEADER):
+        for metric in (QUEUE_DEPTH, LOOP_LAG):
             page.put(metric, self._gauges[metric.name])
+        for lease_namespace, leads in self._leads.items():
+            page.put(LEADER, leads, lease_namespace)
         for resource, lag_s in self._watch_lag.items():
             page.put(WATCH_LAG, lag_s, resource)
         for labels, number in sorted(self._requests.items()):

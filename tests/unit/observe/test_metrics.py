@@ -233,9 +233,9 @@ def test_the_operators_own() -> None:
     metrics.record_queue_depth(3)
     metrics.record_watch_lag("pods", 1.5)
     metrics.record_loop_lag(0.1)
-    metrics.record_leader(True)
+    metrics.record_leader("voice", True)
     assert value(metrics, "paddock_operator_reconcile_seconds_count") == 1
     assert value(metrics, "paddock_operator_queue_depth") == 3
     assert value(metrics, "paddock_operator_watch_lag_seconds", resource="pods") == 1.5
     assert value(metrics, "paddock_operator_event_loop_lag_seconds") == 0.1
-    assert value(metrics, "paddock_operator_leader") == 1
+    assert value(metrics, "paddock_operator_leader", lease_namespace="voice") == 1
