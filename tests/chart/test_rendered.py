@@ -151,6 +151,26 @@ def test_on_postgresql_there_is_no_volume_and_the_database_may_be_dialled(
     ]  # fmt: skip
 
 
+def test_a_narrow_policy_lets_the_job_through_that_asks_for_live_calls(cluster: Cluster) -> None:
+    """It goes on without an answer, over the calls that it did not hear of."""
+    objects = render(cluster, CASES["narrow policies"])
+
+    job = next(o for o in of_kind(objects, "Job") if "may-uninstall" in o["metadata"]["name"])
+    labels = job["spec"]["template"]["metadata"]["labels"]
+    policy = next(o for o in of_kind(objects, "NetworkPolicy") if "egress" in o["spec"])
+    (rule,) = policy["spec"]["ingress"]
+    given = CASES["narrow policies"]["networkPolicy"]["orchestratorFrom"]
+    assert rule["from"][:-1] == given
+    assert rule["from"][-1].keys() == {"podSelector"}, "the job is in the policy's namespace"
+    assert rule["from"][-1]["podSelector"]["matchLabels"].items() <= labels.items()
+
+
+def test_an_open_policy_names_nobody(cluster: Cluster) -> None:
+    policies = of_kind(render(cluster, {}), "NetworkPolicy")
+
+    assert [rule for o in policies for rule in o["spec"]["ingress"] if "from" in rule] == []
+
+
 def test_hooks_leave_nothing_behind_and_touch_nothing_that_stays(cluster: Cluster) -> None:
     hooks = [o for o in render(cluster, {}) if is_hook(o)]
 
