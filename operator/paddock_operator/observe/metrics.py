@@ -76,9 +76,14 @@ ROLLOUT_STEP: Final = _gauge(
 )  # fmt: skip
 DRAIN_DEADLINE: Final = _gauge(
     "paddock_pool_drain_deadline_seconds",
-    "Until the first deadline of a drain whose runner holds sessions; absent without one.",
+    "Until the first deadline at which a drain ends sessions that its runner holds; absent without "
+    "one.",
     **_OF_POOL,
 )
+DRAIN_TIMEOUT: Final = _gauge(
+    "paddock_pool_drain_timeout_seconds",
+    "All the time that the drain of drain_deadline_seconds has from its beginning.", **_OF_POOL,
+)  # fmt: skip
 DECISIONS: Final = _counter(
     "paddock_pool_scale_decisions_total", "Changes of desired_runners, by what made them.",
     **_OF_POOL, direction=DIRECTIONS, reason=SIZED_BY,
@@ -260,14 +265,17 @@ def _put_state(page: Page, key: PoolKey, ledger: Ledger, now: float) -> None:
     page.put(FALLBACK, int(last.decision.by_fallback), *key)
     old = bool(counted.others_than(last.revision))
     page.put(ROLLOUT_STEP, int(old and not facts.deleting), *key)
-    deadline = _first_deadline(counted)
-    if deadline is not None:
+    if last.settings.on_timeout == "Terminate":
+        _put_deadline(page, key, counted, now)
+
+
+def _put_deadline(page: Page, key: PoolKey, counted: Tally, now: float) -> None:
+    intents = [runner.intent for runner in counted.draining if runner.booked]
+    ends = [(each.deadline, each.since) for each in intents if each.deadline is not None]
+    if ends:
+        deadline, since = min(ends, key=lambda end: end[0])
         page.put(DRAIN_DEADLINE, deadline - now, *key)
-
-
-def _first_deadline(counted: Tally) -> float | None:
-    deadlines = (r.intent.deadline for r in counted.draining if r.booked)
-    return min((at for at in deadlines if at is not None), default=None)
+        page.put(DRAIN_TIMEOUT, deadline - (deadline if since is None else since), *key)
 
 
 def _put_counts(page: Page, key: PoolKey, ledger: Ledger) -> None:

@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 from prometheus_client.parser import text_string_to_metric_families
 
-from fakes.pools import NOW, draining, runner, starting
+from fakes.pools import NOW, TIMEOUT_S, draining, runner, starting
 from paddock.exposition import written
 from paddock_operator.observe.facts import PodTroubles, PoolFacts, Scene, TemplateProblem
 from paddock_operator.observe.metrics import OPERATOR_METRICS, POOL_METRICS, Metrics, PoolKey
@@ -183,6 +183,14 @@ def test_the_first_deadline_counts_of_drains_that_hold_sessions() -> None:
     assert deadline is not None
     assert value(recorded(scene(early, late, empty)), name) == deadline - (NOW + 100.0)
     assert value(recorded(scene(empty)), name) is None
+    whole = value(recorded(scene(early, late, empty)), "paddock_pool_drain_timeout_seconds")
+    assert whole == TIMEOUT_S
+
+
+def test_a_deadline_that_ends_nobody_is_not_shown() -> None:
+    metrics = recorded(scene(draining("d", 1, since=NOW - 9000.0), on_timeout="Keep"))
+    assert value(metrics, "paddock_pool_drain_deadline_seconds") is None
+    assert value(metrics, "paddock_pool_drain_timeout_seconds") is None
 
 
 def test_counters_are_there_before_the_first_event() -> None:
