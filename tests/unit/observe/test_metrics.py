@@ -200,8 +200,17 @@ def test_counters_are_there_before_the_first_event() -> None:
         ("paddock_pool_sessions_lost_total", {"cause": "drain_timeout"}),
         ("paddock_pool_start_failures_total", {"reason": "quota"}),
         ("paddock_pool_scale_decisions_total", {"direction": "up", "reason": "policy"}),
+        ("paddock_pool_drains_total", {"reason": "Rollout", "outcome": "timeout"}),
+        ("paddock_pool_drains_total", {"reason": "ScaleDown", "outcome": "undrained"}),
+        ("paddock_pool_drain_seconds_count", {"reason": "ScaleDown", "outcome": "done"}),
     ):
         assert value(metrics, name, **labels) == 0, name
+
+
+def test_a_thousand_pools_are_not_too_much_for_who_scrapes_them() -> None:
+    metrics = recorded(scene())
+    of_pool = [name for name, _ in samples(metrics) if name.startswith("paddock_pool_")]
+    assert len(of_pool) < 160
 
 
 def test_labels_are_of_their_closed_sets_and_only_what_is_declared_is_shown() -> None:
