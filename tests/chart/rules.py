@@ -95,6 +95,9 @@ def _of_role(each: Json) -> Iterator[str]:
             yield f"grants {words & _DANGEROUS}"
         if "secrets" in rule["resources"] and not rule.get("resourceNames"):
             yield "grants every secret"
+        kept = {"configmaps", "leases"} & {*rule["resources"]}
+        if kept and rule["verbs"] != ["create"] and not rule.get("resourceNames"):
+            yield f"may have all {kept} of somebody else"
         named_hook = is_hook(each) and rule.get("resourceNames")
         if "customresourcedefinitions" in rule["resources"] and not named_hook:
             yield "may see or change definitions"

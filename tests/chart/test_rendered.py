@@ -81,20 +81,22 @@ def test_the_operator_may_do_exactly_what_it_asks_for(cluster: Cluster, cluster_
         }
 
 
-def granted(*needed: Permission) -> set[tuple[str, str, str]]:
+def granted(*needed: Permission) -> set[tuple[str, ...]]:
+    """Group, resource, name and verb of each."""
     return {
-        (each.group, "/".join(filter(None, (each.resource, each.subresource))), verb)
+        (each.group, "/".join(filter(None, (each.resource, each.subresource))), each.name, verb)
         for each in needed
         for verb in each.verbs
     }
 
 
-def rights(rules: list[Json]) -> set[tuple[str, str, str]]:
+def rights(rules: list[Json]) -> set[tuple[str, ...]]:
     return {
-        (group, resource, verb)
+        (group, resource, name, verb)
         for rule in rules
         for group in rule["apiGroups"]
         for resource in rule["resources"]
+        for name in rule.get("resourceNames", [""])
         for verb in rule["verbs"]
     }
 
