@@ -142,9 +142,9 @@ def _troubles(made: grafana.Dashboard) -> None:
     ).with_panel(
         lines(
             "Starts that failed",
-            "In each five minutes, by pool.",
+            "In each step, by pool.",
             Series(
-                f"sum by (namespace, pool) (increase(paddock_pool_start_failures_total{ALL}[5m]))",
+                f"sum by (namespace, pool) (increase(paddock_pool_start_failures_total{ALL}[$__rate_interval]))",
                 _NAMED,
             ),
             stacked=True,
@@ -152,9 +152,9 @@ def _troubles(made: grafana.Dashboard) -> None:
     ).with_panel(
         lines(
             "Calls lost",
-            "In each five minutes, by pool.",
+            "In each step, by pool.",
             Series(
-                f"sum by (namespace, pool) (increase(paddock_pool_sessions_lost_total{ALL}[5m]))",
+                f"sum by (namespace, pool) (increase(paddock_pool_sessions_lost_total{ALL}[$__rate_interval]))",
                 _NAMED,
             ),
             stacked=True,

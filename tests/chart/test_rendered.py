@@ -1,5 +1,7 @@
 """What the chart makes, under a matrix of values."""
 
+import re
+
 import pytest
 import yaml
 
@@ -218,6 +220,10 @@ def test_runners_are_scraped_where_the_operator_makes_them(
     assert runners["selector"] == {"matchExpressions": [{"key": POOL, "operator": "Exists"}]}
     # They run code of users, who must not be able to speak for other pools.
     assert [each["honorLabels"] for each in runners["podMetricsEndpoints"]] == [False]
+    label = "__meta_kubernetes_pod_label_" + re.sub(r"\W", "_", POOL)
+    assert runners["podMetricsEndpoints"][0]["relabelings"] == [
+        {"sourceLabels": [label], "targetLabel": "pool"}
+    ]
 
 
 def test_alerts_and_dashboards_are_made_of_the_files_that_are_there(cluster: Cluster) -> None:
