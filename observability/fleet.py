@@ -69,8 +69,10 @@ def _now(made: grafana.Dashboard) -> None:
     ).with_panel(
         number(
             "Stale pools",
-            "Without statistics for 45 s or more.",
-            f"sum(paddock_pool_stats_age_seconds{ALL} > bool 45)",
+            "Without statistics for 45 s or more, or without any so far.",
+            f"(sum(paddock_pool_stats_age_seconds{ALL} > bool 45) or vector(0)) + "
+            f"(count(paddock_pool_desired_runners{ALL} unless on (namespace, pool) "
+            f"paddock_pool_stats_age_seconds{ALL}) or vector(0))",
             bad_from=1,
             width=4,
         )

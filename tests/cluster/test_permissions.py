@@ -6,7 +6,8 @@ import pytest
 
 from fakes.restricted import restricted_kubeconfig
 from paddock_operator.backends.kubernetes import words
-from paddock_operator.backends.kubernetes.client import KubeClient, Object
+from paddock_operator.backends.kubernetes.client import KubeClient
+from paddock_operator.backends.kubernetes.decoding import Object
 from paddock_operator.backends.kubernetes.errors import Forbidden
 from paddock_operator.backends.kubernetes.permissions import Missing, missing_permissions
 from testbed.cluster import Cluster
