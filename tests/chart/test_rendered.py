@@ -251,7 +251,20 @@ def test_helm_prints_the_commands_of_the_page_of_the_installation(cluster: Clust
 
 
 def test_what_is_kept_for_kubectl_is_what_the_chart_makes(cluster: Cluster) -> None:
-    assert deploy.KEPT.read_text() == deploy.rendered(), "`make deploy` writes it anew"
+    files = {path.name: path.read_text() for path in deploy.KEPT.parent.iterdir()}
+    assert files == deploy.rendered(), "`make deploy` writes them anew"
+
+
+def test_deleting_what_kubectl_applied_leaves_the_records(cluster: Cluster) -> None:
+    """`kubectl delete -f` knows no policy that would keep a claim."""
+    kept = [each for each in yaml.safe_load_all(deploy.KEPT.read_text()) if each]
+    (claim,) = yaml.safe_load_all(deploy.RECORDS.read_text())
+
+    assert of_kind(kept, "PersistentVolumeClaim") == []
+    (made,) = of_kind(render(cluster, {}, namespace=deploy.NAMESPACE), "PersistentVolumeClaim")
+    assert claim["spec"] == made["spec"]
+    assert claim["metadata"]["name"] == made["metadata"]["name"]
+    assert "helm" not in str(claim).lower()
 
 
 def runbooks(objects: list[Json]) -> dict[str, str]:
