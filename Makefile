@@ -63,7 +63,7 @@ cluster-tools: $(LOCKED) ## Install and build what the clusters of the tests nee
 doctor: $(LOCKED) ## Which clusters this machine can have, and what is missing
 	@$(TESTBED) doctor
 
-deploy: $(LOCKED) ## Render the chart into deploy/paddock.yaml, for kubectl
+deploy: $(LOCKED) ## Render the chart into deploy/, for kubectl
 	@PYTHONPATH=tests $(BIN)/python -m chart.deploy
 
 lock: ## Resolve the dependencies again, with hashes and no index address

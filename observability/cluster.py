@@ -25,7 +25,9 @@ def operator() -> grafana.Dashboard:
 
 def _now(made: grafana.Dashboard) -> None:
     made.with_panel(
-        number("Leaders", "One is right.", f"sum(paddock_operator_leader{IT})", width=4)
+        number(
+            "Leaders", "One is right, for each lease.", f"sum(paddock_operator_leader{IT})", width=4
+        )
     ).with_panel(
         number("Pools that wait", "For a pass.", f"sum(paddock_operator_queue_depth{IT})", width=4)
     ).with_panel(
@@ -81,7 +83,10 @@ def _passes(made: grafana.Dashboard) -> None:
         lines(
             "Leadership",
             "1 at the one that is at work.",
-            Series(f"max by (instance) (paddock_operator_leader{IT})", "{{instance}}"),
+            Series(
+                f"max by (lease_namespace, instance) (paddock_operator_leader{IT})",
+                "{{lease_namespace}}: {{instance}}",
+            ),
             stacked=True,
         )
     ).with_panel(

@@ -69,8 +69,10 @@ def _now(made: grafana.Dashboard) -> None:
     ).with_panel(
         number(
             "Stale pools",
-            "Without statistics for 45 s or more.",
-            f"sum(paddock_pool_stats_age_seconds{ALL} > bool 45)",
+            "Without statistics for 45 s or more, or without any so far.",
+            f"(sum(paddock_pool_stats_age_seconds{ALL} > bool 45) or vector(0)) + "
+            f"(count(paddock_pool_desired_runners{ALL} unless on (namespace, pool) "
+            f"paddock_pool_stats_age_seconds{ALL}) or vector(0))",
             bad_from=1,
             width=4,
         )
@@ -142,9 +144,9 @@ def _troubles(made: grafana.Dashboard) -> None:
     ).with_panel(
         lines(
             "Starts that failed",
-            "In each five minutes, by pool.",
+            "In each step, by pool.",
             Series(
-                f"sum by (namespace, pool) (increase(paddock_pool_start_failures_total{ALL}[5m]))",
+                f"sum by (namespace, pool) (increase(paddock_pool_start_failures_total{ALL}[$__rate_interval]))",
                 _NAMED,
             ),
             stacked=True,
@@ -152,9 +154,9 @@ def _troubles(made: grafana.Dashboard) -> None:
     ).with_panel(
         lines(
             "Calls lost",
-            "In each five minutes, by pool.",
+            "In each step, by pool.",
             Series(
-                f"sum by (namespace, pool) (increase(paddock_pool_sessions_lost_total{ALL}[5m]))",
+                f"sum by (namespace, pool) (increase(paddock_pool_sessions_lost_total{ALL}[$__rate_interval]))",
                 _NAMED,
             ),
             stacked=True,

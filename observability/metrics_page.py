@@ -28,7 +28,7 @@ This page is generated. Change the declarations, then run
 No key is asked for. The format is Prometheus' text format.
 Every label has a closed set of values, but for the names of namespaces, pools, organizations and
 agents. Counters begin at 0 with their process, with every value of their labels that is not an HTTP
-status, and but for drains.
+status. Of drains only what they usually come to is there from the beginning.
 
 The [dashboards](../charts/paddock/dashboards) and [alerts](../charts/paddock/alerts) look at every metric here; each
 alert has its [runbook](runbooks). [Operations](operations.md#metrics-dashboards-alerts) says how to have them.

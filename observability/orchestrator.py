@@ -188,9 +188,9 @@ def _sessions(made: grafana.Dashboard) -> None:
     ).with_panel(
         lines(
             "Calls lost",
-            "In each five minutes, by how the runner was lost.",
+            "In each step, by how the runner was lost.",
             Series(
-                f"sum by (cause) (increase(paddock_orchestrator_sessions_lost_total{OF}[5m]))",
+                f"sum by (cause) (increase(paddock_orchestrator_sessions_lost_total{OF}[$__rate_interval]))",
                 "{{cause}}",
             ),
             width=12,

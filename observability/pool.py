@@ -9,11 +9,14 @@ from observability.panels import SOURCE, Series, lines, number, quantiles
 
 RUNNER_STATES: Final = ("starting", "ready", "draining", "unknown")
 POOL: Final = '{namespace="$namespace", pool="$pool"}'
-OWN: Final = '{agent="$pool"}'
 
 
 def _of(state: str) -> str:
     return f'{{namespace="$namespace", pool="$pool", state="{state}"}}'
+
+
+def _ended(outcome: str) -> str:
+    return f'{{namespace="$namespace", pool="$pool", outcome="{outcome}"}}'
 
 
 CAPACITY: Final = (
@@ -131,9 +134,9 @@ def _sessions(made: grafana.Dashboard) -> None:
     ).with_panel(
         lines(
             "Calls lost",
-            "Sessions last seen on runners that ended, in each minute.",
+            "Sessions last seen on runners that ended, in each step.",
             Series(
-                f"sum by (cause) (increase(paddock_pool_sessions_lost_total{POOL}[1m]))",
+                f"sum by (cause) (increase(paddock_pool_sessions_lost_total{POOL}[$__rate_interval]))",
                 "{{cause}}",
             ),
             width=6,
@@ -158,9 +161,9 @@ def _runners(made: grafana.Dashboard) -> None:
     ).with_panel(
         lines(
             "Decisions",
-            "Changes of the desired number in each minute, by what made them.",
+            "Changes of the desired number in each step, by what made them.",
             Series(
-                f"sum by (direction, reason) (increase(paddock_pool_scale_decisions_total{POOL}[1m]))",
+                f"sum by (direction, reason) (increase(paddock_pool_scale_decisions_total{POOL}[$__rate_interval]))",
                 "{{direction}}, by {{reason}}",
             ),
             width=6,
@@ -189,9 +192,9 @@ def _runners(made: grafana.Dashboard) -> None:
     ).with_panel(
         lines(
             "Starts that failed",
-            "In each five minutes, by reason.",
+            "In each step, by reason.",
             Series(
-                f"sum by (reason) (increase(paddock_pool_start_failures_total{POOL}[5m]))",
+                f"sum by (reason) (increase(paddock_pool_start_failures_total{POOL}[$__rate_interval]))",
                 "{{reason}}",
             ),
             width=12,
@@ -204,9 +207,9 @@ def _drains(made: grafana.Dashboard) -> None:
     made.with_row(grafana.Row("Drains and roll-outs")).with_panel(
         lines(
             "Drains that ended",
-            "In each five minutes, by reason and outcome.",
+            "In each step, by reason and outcome.",
             Series(
-                f"sum by (reason, outcome) (increase(paddock_pool_drains_total{POOL}[5m])) > 0",
+                f"sum by (reason, outcome) (increase(paddock_pool_drains_total{POOL}[$__rate_interval])) > 0",
                 "{{reason}}, {{outcome}}",
             ),
             width=6,
@@ -223,11 +226,11 @@ def _drains(made: grafana.Dashboard) -> None:
     ).with_panel(
         lines(
             "Drains under way",
-            "Sessions on draining runners, the step of the roll-out, and ends called off in five minutes.",
+            "Sessions on draining runners, the step of the roll-out, and ends called off in each step.",
             Series(f"sum(paddock_pool_sessions{_of('draining')})", "their sessions"),
             Series(f"max(paddock_pool_rollout_step{POOL})", "roll-out"),
             Series(
-                f"sum(increase(paddock_pool_delete_conflicts_total{POOL}[5m]))",
+                f"sum(increase(paddock_pool_delete_conflicts_total{POOL}[$__rate_interval]))",
                 "ends called off",
             ),
             width=6,
@@ -247,19 +250,19 @@ def _inside(made: grafana.Dashboard) -> None:
     made.with_row(grafana.Row("As the runners see it")).with_panel(
         lines(
             "Calls and slots",
-            "Summed over the runners that are scraped; an agent is named as its pool.",
-            Series(f"sum(paddock_runner_in_flight{OWN})", "in flight"),
-            Series(f"max(paddock_runner_queued{OWN})", "queued"),
-            Series(f"sum(paddock_runner_capacity{OWN})", "capacity"),
-            Series(f"sum(paddock_runner_connected{OWN})", "runners connected"),
-            Series(f"sum(paddock_runner_draining{OWN})", "runners draining"),
+            "Summed over the runners that are scraped.",
+            Series(f"sum(paddock_runner_in_flight{POOL})", "in flight"),
+            Series(f"max(paddock_runner_queued{POOL})", "queued"),
+            Series(f"sum(paddock_runner_capacity{POOL})", "capacity"),
+            Series(f"sum(paddock_runner_connected{POOL})", "runners connected"),
+            Series(f"sum(paddock_runner_draining{POOL})", "runners draining"),
             known=("in flight", "queued", "capacity"),
         )
     ).with_panel(
         lines(
             "Time to answer",
             "From what a caller said to the first chunk of the answer.",
-            *quantiles("paddock_runner_reply_seconds", OWN, of=(50, 95)),
+            *quantiles("paddock_runner_reply_seconds", POOL, of=(50, 95)),
             unit="s",
         )
     ).with_panel(
@@ -267,7 +270,7 @@ def _inside(made: grafana.Dashboard) -> None:
             "Calls that ended",
             "Per second, by reason.",
             Series(
-                f"sum by (reason) (rate(paddock_runner_sessions_ended_total{OWN}[$__rate_interval])) > 0",
+                f"sum by (reason) (rate(paddock_runner_sessions_ended_total{POOL}[$__rate_interval])) > 0",
                 "{{reason}}",
             ),
             unit="ops",
@@ -278,21 +281,21 @@ def _inside(made: grafana.Dashboard) -> None:
         number(
             "Completed, last hour",
             "At all runners that are scraped.",
-            'sum(paddock_runner_sessions_last_hour{agent="$pool", outcome="completed"})',
+            f"sum(paddock_runner_sessions_last_hour{_ended('completed')})",
             width=8,
         )
     ).with_panel(
         number(
             "Failed, last hour",
             "At all runners that are scraped.",
-            'sum(paddock_runner_sessions_last_hour{agent="$pool", outcome="failed"})',
+            f"sum(paddock_runner_sessions_last_hour{_ended('failed')})",
             width=8,
         )
     ).with_panel(
         number(
             "Mean length",
             "Of the last hour's calls.",
-            f"avg(paddock_runner_session_mean_seconds{OWN} > 0)",
+            f"avg(paddock_runner_session_mean_seconds{POOL} > 0)",
             unit="s",
             width=8,
         )

@@ -43,6 +43,17 @@ CASES: dict[str, Json] = {
             "service": {"type": "LoadBalancer", "annotations": {"example.com/a": "b"}},
         },
     },
+    "names that look like numbers": {
+        "pools": {"namespaces": ["123", "1e3"]}, "operator": {"clusterWide": False},
+        "keys": {"existingSecret": "7"}, "image": {"pullSecrets": ["8"], **IMAGE},
+        "orchestrator": {"storage": {"className": "1"}, "priorityClassName": "2"},
+        "ingress": {"enabled": True, "host": "3", "tlsSecret": "4", "className": "5"},
+    },
+    "more of them": {
+        "orchestrator": {"database": {"existingSecret": "6"}},
+        "ingress": {"enabled": True, "host": "*.example.com", "tlsSecret": "0x1"},
+    },
+    "a volume that looks like a number": {"orchestrator": {"storage": {"existingClaim": "9"}}},
     "no orchestrator": {"orchestrator": {"enabled": False}},
     "no policies": {"networkPolicy": {"enabled": False}},
     "narrow policies": {

@@ -1,6 +1,7 @@
 """What must hold of everything the chart makes. Each rule yields what breaks it."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from chart.rendering import Json, is_hook, of_kind, pod_specs
 
@@ -10,12 +11,18 @@ _SELECTING = ("app.kubernetes.io/name", "app.kubernetes.io/instance", _COMPONENT
 _LABELS = (
     *_SELECTING, "app.kubernetes.io/version", "app.kubernetes.io/managed-by", "helm.sh/chart",
 )  # fmt: skip
+_WORDS = {
+    "name", "namespace", "host", "hosts", "args", "resourceNames", "matchNames", "secretName",
+    "claimName", "serviceName", "serviceAccountName", "storageClassName", "ingressClassName",
+    "priorityClassName",
+}  # fmt: skip
 _DANGEROUS = {"*", "escalate", "bind", "impersonate"}
 
 
 def broken(objects: Sequence[Json]) -> list[str]:
     """A sentence for each breach of each rule."""
     return [
+        *(f"{_named(o)}: {why}" for o in objects for why in _of_words(o)),
         *(f"{_named(o)}: {why}" for o in objects for why in _of_object(o)),
         *(f"{name}: {why}" for name, pod in pod_specs(objects) for why in _of_pod(name, pod)),
         *(f"{_named(o)}: {why}" for o in objects for why in _of_role(o)),
@@ -27,6 +34,19 @@ def _named(each: Json) -> str:
     return f"{each['kind']} {each['metadata']['name']}"
 
 
+def _of_words(part: Any) -> Iterator[str]:
+    """YAML takes `123` for a number and `on` for a boolean, unless they are quoted."""
+    if isinstance(part, list):
+        for one in part:
+            yield from _of_words(one)
+    elif isinstance(part, dict):
+        for key, value in part.items():
+            texts = value if key in ("hosts", "resourceNames", "matchNames", "args") else [value]
+            if key in _WORDS and not all(isinstance(one, str | dict) for one in texts):
+                yield f"{key} is {value!r}, which is no text"
+            yield from _of_words(value)
+
+
 def _of_object(each: Json) -> Iterator[str]:
     metadata = each["metadata"]
     for label in _LABELS:
@@ -34,7 +54,7 @@ def _of_object(each: Json) -> Iterator[str]:
             yield f"no label {label}"
     if ("namespace" in metadata) == (each["kind"] in _CLUSTER_WIDE):
         yield "a namespace where none belongs, or none where one does"
-    if len(metadata["name"]) > 63:
+    if len(str(metadata["name"])) > 63:
         yield "its name is too long"
 
 
@@ -95,6 +115,9 @@ def _of_role(each: Json) -> Iterator[str]:
             yield f"grants {words & _DANGEROUS}"
         if "secrets" in rule["resources"] and not rule.get("resourceNames"):
             yield "grants every secret"
+        kept = {"configmaps", "leases"} & {*rule["resources"]}
+        if kept and rule["verbs"] != ["create"] and not rule.get("resourceNames"):
+            yield f"may have all {kept} of somebody else"
         named_hook = is_hook(each) and rule.get("resourceNames")
         if "customresourcedefinitions" in rule["resources"] and not named_hook:
             yield "may see or change definitions"

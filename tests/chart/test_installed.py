@@ -67,8 +67,9 @@ async def test_after_an_installation_a_pool_is_all_that_a_call_needs(
 
     assert outcome.answers_ms
     assert len([name for name in installation.names("pods") if "operator" in name]) == 2
+    leader = f'paddock_operator_leader{{lease_namespace="{installation.namespace}"}}'
     shown = {
-        "paddock-operator": ["paddock_operator_leader 0", "paddock_operator_leader 1"],
+        "paddock-operator": [f"{leader} 0", f"{leader} 1"],
         "paddock-orchestrator": ["paddock_orchestrator_store_up 1"],
         "paddock-runners": ['paddock_runner_capacity{agent="hello"} 10'],
     }
@@ -263,7 +264,7 @@ def test_an_image_that_cannot_be_had_installs_nothing_and_a_good_one_mends_it(
 async def test_kubectl_alone_installs_the_same(
     cluster: Cluster, image: str, tmp_path: Path
 ) -> None:
-    """deploy/paddock.yaml, with the steps of docs/install.md."""
+    """deploy/, with the steps of docs/install.md; the records stay when the rest is deleted."""
     cluster.client.create("/api/v1/namespaces", {"metadata": {"name": deploy.NAMESPACE}})
     made = Installation(cluster, deploy.NAMESPACE)
     objects = re.sub(r"REGISTRY/paddock:[^\"]+", image, deploy.KEPT.read_text())
@@ -274,6 +275,7 @@ async def test_kubectl_alone_installs_the_same(
             texts = [f"--from-literal={name}={start}{'x' * 30}" for name, start in keys.items()]
             run = partial(cluster.kubectl_run, "-n", made.namespace)
             run("create", "secret", "generic", "paddock-keys", *texts)
+            run("apply", "--server-side", "-f", str(deploy.RECORDS))
             run("apply", "--server-side", "-f", "-", stdin=objects)
             run("rollout", "status", "deployment/paddock-operator", "--timeout=170s")
             made.declare(args=EXAMPLE)
@@ -282,6 +284,8 @@ async def test_kubectl_alone_installs_the_same(
 
             made.withdraw()
             run("delete", "--wait=false", "-f", "-", stdin=objects)
+            claim = made.core("persistentvolumeclaims", "paddock-orchestrator").body
+            assert "deletionTimestamp" not in claim["metadata"]
     finally:
         cluster.client.delete(f"/api/v1/namespaces/{made.namespace}")
 

@@ -1,5 +1,7 @@
 """What the chart makes, under a matrix of values."""
 
+import re
+
 import pytest
 import yaml
 
@@ -81,20 +83,22 @@ def test_the_operator_may_do_exactly_what_it_asks_for(cluster: Cluster, cluster_
         }
 
 
-def granted(*needed: Permission) -> set[tuple[str, str, str]]:
+def granted(*needed: Permission) -> set[tuple[str, ...]]:
+    """Group, resource, name and verb of each."""
     return {
-        (each.group, "/".join(filter(None, (each.resource, each.subresource))), verb)
+        (each.group, "/".join(filter(None, (each.resource, each.subresource))), each.name, verb)
         for each in needed
         for verb in each.verbs
     }
 
 
-def rights(rules: list[Json]) -> set[tuple[str, str, str]]:
+def rights(rules: list[Json]) -> set[tuple[str, ...]]:
     return {
-        (group, resource, verb)
+        (group, resource, name, verb)
         for rule in rules
         for group in rule["apiGroups"]
         for resource in rule["resources"]
+        for name in rule.get("resourceNames", [""])
         for verb in rule["verbs"]
     }
 
@@ -151,6 +155,26 @@ def test_on_postgresql_there_is_no_volume_and_the_database_may_be_dialled(
     ]  # fmt: skip
 
 
+def test_a_narrow_policy_lets_the_job_through_that_asks_for_live_calls(cluster: Cluster) -> None:
+    """It goes on without an answer, over the calls that it did not hear of."""
+    objects = render(cluster, CASES["narrow policies"])
+
+    job = next(o for o in of_kind(objects, "Job") if "may-uninstall" in o["metadata"]["name"])
+    labels = job["spec"]["template"]["metadata"]["labels"]
+    policy = next(o for o in of_kind(objects, "NetworkPolicy") if "egress" in o["spec"])
+    (rule,) = policy["spec"]["ingress"]
+    given = CASES["narrow policies"]["networkPolicy"]["orchestratorFrom"]
+    assert rule["from"][:-1] == given
+    assert rule["from"][-1].keys() == {"podSelector"}, "the job is in the policy's namespace"
+    assert rule["from"][-1]["podSelector"]["matchLabels"].items() <= labels.items()
+
+
+def test_an_open_policy_names_nobody(cluster: Cluster) -> None:
+    policies = of_kind(render(cluster, {}), "NetworkPolicy")
+
+    assert [rule for o in policies for rule in o["spec"]["ingress"] if "from" in rule] == []
+
+
 def test_hooks_leave_nothing_behind_and_touch_nothing_that_stays(cluster: Cluster) -> None:
     hooks = [o for o in render(cluster, {}) if is_hook(o)]
 
@@ -196,6 +220,10 @@ def test_runners_are_scraped_where_the_operator_makes_them(
     assert runners["selector"] == {"matchExpressions": [{"key": POOL, "operator": "Exists"}]}
     # They run code of users, who must not be able to speak for other pools.
     assert [each["honorLabels"] for each in runners["podMetricsEndpoints"]] == [False]
+    label = "__meta_kubernetes_pod_label_" + re.sub(r"\W", "_", POOL)
+    assert runners["podMetricsEndpoints"][0]["relabelings"] == [
+        {"sourceLabels": [label], "targetLabel": "pool"}
+    ]
 
 
 def test_alerts_and_dashboards_are_made_of_the_files_that_are_there(cluster: Cluster) -> None:
@@ -223,7 +251,20 @@ def test_helm_prints_the_commands_of_the_page_of_the_installation(cluster: Clust
 
 
 def test_what_is_kept_for_kubectl_is_what_the_chart_makes(cluster: Cluster) -> None:
-    assert deploy.KEPT.read_text() == deploy.rendered(), "`make deploy` writes it anew"
+    files = {path.name: path.read_text() for path in deploy.KEPT.parent.iterdir()}
+    assert files == deploy.rendered(), "`make deploy` writes them anew"
+
+
+def test_deleting_what_kubectl_applied_leaves_the_records(cluster: Cluster) -> None:
+    """`kubectl delete -f` knows no policy that would keep a claim."""
+    kept = [each for each in yaml.safe_load_all(deploy.KEPT.read_text()) if each]
+    (claim,) = yaml.safe_load_all(deploy.RECORDS.read_text())
+
+    assert of_kind(kept, "PersistentVolumeClaim") == []
+    (made,) = of_kind(render(cluster, {}, namespace=deploy.NAMESPACE), "PersistentVolumeClaim")
+    assert claim["spec"] == made["spec"]
+    assert claim["metadata"]["name"] == made["metadata"]["name"]
+    assert "helm" not in str(claim).lower()
 
 
 def runbooks(objects: list[Json]) -> dict[str, str]:

@@ -24,7 +24,7 @@ RUN_BY: Final[dict[str, dict[str, str]]] = {
     "README.md": {
         "A fresh machine": KNOWN, "On a cluster in five commands": KNOWN, "": ON_ONE_MACHINE,
     },
-    "docs/backup.md": {"": COPIES},
+    "docs/backup.md": {"": COPIES, "SQLite on Kubernetes": ON_A_CLUSTER},
     "docs/cli.md": {
         "": ON_ONE_MACHINE,
         **{

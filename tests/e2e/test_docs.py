@@ -1,5 +1,6 @@
 """Every command of the pages for operators, as a reader would type it, on a cluster."""
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -16,9 +17,9 @@ from testbed.places import CHECKOUT, cache_folder
 REGISTRY = "registry.example.com"
 """What the reader has for the word REGISTRY; the node finds its images without asking it."""
 NAMESPACE = "voice"
-INSTALL, OPERATIONS = (
+INSTALL, OPERATIONS, BACKUP = (
     [block for block in run_by(ON_A_CLUSTER) if block.page == f"docs/{name}.md"]
-    for name in ("install", "operations")
+    for name in ("install", "operations", "backup")
 )
 LAST = ("Upgrade", "Uninstall")
 """Sections of the installation that come after everything else."""
@@ -51,6 +52,7 @@ class Operator(Reader):
         self._pushed = home / "pushed.tar"
         commands = home / "bin"
         commands.mkdir()
+        (home / "backup").mkdir()
         for tool in (cluster.kubectl, cluster.helm, Path(sys.executable).with_name("paddock")):
             (commands / tool.name).symlink_to(tool)
         (commands / "docker").write_text(_DOCKER)
@@ -59,7 +61,7 @@ class Operator(Reader):
             **os.environ, "HOME": str(home), "KUBECONFIG": str(cluster.kubeconfig),
             "XDG_CACHE_HOME": str(cache_folder().parent),  # where images are kept
             "PATH": f"{commands}:{os.environ['PATH']}",
-            "PADDOCK_CONTEXTS": str(home / "contexts.json"),
+            "PADDOCK_CONTEXTS": str(home / "contexts.json"), "BACKUP": str(home / "backup"),
         }  # fmt: skip
         super().__init__(CHECKOUT, environ, logs=home, patience_s=800)
         self.words["(?<=[ =])REGISTRY/"] = f"{REGISTRY}/"
@@ -82,16 +84,41 @@ def reader(cluster: Cluster, tmp_path: Path) -> Iterator[Operator]:
     cluster.kubectl_run("apply", "--server-side", "--force-conflicts", "-f", str(CHECKOUT / "crds"))
 
 
+def _back_up_and_restore(reader: Operator, cluster: Cluster) -> None:
+    """What was there at the back-up is there again, and what came later is not."""
+    backed_up, restored = BACKUP
+    before = _sessions(cluster)
+    reader.types(backed_up)
+    _at_the_orchestrator(cluster, "call", "hello", "--say", "Hello!")
+    assert len(_sessions(cluster)) == len(before) + 1
+    reader.types(restored)
+    assert before
+    assert _sessions(cluster) == before
+
+
+def _sessions(cluster: Cluster) -> set[str]:
+    listed = _at_the_orchestrator(cluster, "sessions", "list", "hello", "--output", "json")
+    return {each["session_id"] for each in json.loads(listed)["sessions"]}
+
+
+def _at_the_orchestrator(cluster: Cluster, *words: str) -> str:
+    pod = ("-n", NAMESPACE, "exec", "paddock-orchestrator-0")
+    return cluster.kubectl_run(*pod, "--", "paddock", *words)
+
+
 @pytest.mark.realnode
 @pytest.mark.timeout(2400)
 def test_the_pages_for_operators_do_what_they_say(
     reader: Operator, cluster: Cluster, tmp_path: Path
 ) -> None:
-    """Installed, operated, upgraded, uninstalled."""
+    """Installed, operated, backed up and restored, upgraded, uninstalled."""
     first = [b for b in INSTALL if b.section not in (*LAST, WITHOUT_HELM)]
     last = [b for b in INSTALL if b.section in LAST]
     with volume(cluster, NAMESPACE, tmp_path):
-        for block in (*first, *OPERATIONS, *last):
+        for block in (*first, *OPERATIONS):
+            reader.types(block)
+        _back_up_and_restore(reader, cluster)
+        for block in last:
             reader.types(block)
     with volume(cluster, "paddock-system", tmp_path):
         for block in INSTALL:

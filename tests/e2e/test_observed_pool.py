@@ -56,7 +56,8 @@ async def scraped(pool: LocalPool, folder: Path) -> AsyncIterator[Prometheus]:
         "orchestrator": httpx.URL(pool.context.url).port or 0,
         "runner": runner_port,
     }
-    prometheus = Prometheus(folder, targets)
+    # As docs/operations.md has it for one machine.
+    prometheus = Prometheus(folder, targets, {"runner": {"namespace": "local", "pool": "pool"}})
     try:
         async with httpx.AsyncClient(trust_env=False) as http:
             for port in targets.values():

@@ -22,8 +22,15 @@ WINDOW_S = 15
 class Prometheus(Process):
     """Scrapes `targets` (job: port) each second, and knows the chart's alerts."""
 
-    def __init__(self, directory: Path, targets: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        targets: Mapping[str, int],
+        labels: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        """`labels`: those that a job's target gets."""
         super().__init__(directory, "prometheus")
+        self._labels = labels or {}
         self._targets = targets
         self._port = free_port()
 
@@ -53,7 +60,12 @@ class Prometheus(Process):
                 {
                     "job_name": job,
                     "honor_labels": True,
-                    "static_configs": [{"targets": [f"127.0.0.1:{port}"]}],
+                    "static_configs": [
+                        {
+                            "targets": [f"127.0.0.1:{port}"],
+                            "labels": dict(self._labels.get(job, {})),
+                        }
+                    ],
                 }
                 for job, port in self._targets.items()
             ],

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -23,15 +24,16 @@ def expressions_of(dashboard: dict[str, Any]) -> Iterator[str]:
 
 def alerts() -> dict[str, dict[str, Any]]:
     """Every rule by its alert's name."""
-    rules = [
-        rule
-        for path in sorted(ALERTS.glob("*.yaml"))
-        for group in yaml.safe_load(path.read_text())["groups"]
-        for rule in group["rules"]
-    ]
+    rules = [rule for path in sorted(ALERTS.glob("*.yaml")) for rule in rules_of(path)]
     named = {rule["alert"]: rule for rule in rules}
     assert len(named) == len(rules), "two alerts of one name"
     return named
+
+
+def rules_of(path: Path) -> list[dict[str, Any]]:
+    """Those of one file."""
+    groups = yaml.safe_load(path.read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
 
 
 def selectors_of(expression: str) -> set[str]:

@@ -44,6 +44,22 @@ def test_no_python_file_is_too_long() -> None:
     assert {path: length for path, length in lengths.items() if length > LONGEST} == {}
 
 
+def test_paths_in_documents_are_of_files_that_are_there() -> None:
+    """Those that are written as code; a page's links are looked at below."""
+    tops = "|".join(
+        [*FOLDERS, "charts", "crds", "deploy", "docs", "examples", "observability", "tests"]
+    )
+    paths = [
+        (page.name, path)
+        for page in (ROOT / "docs").rglob("*.md")
+        for path in re.findall(rf"`((?:{tops})/[^`\s]*)`", page.read_text())
+        if path != "operator/__init__.py"  # named because it must not be there
+    ]
+
+    assert paths
+    assert [(page, path) for page, path in paths if not any(ROOT.glob(path.rstrip("/")))] == []
+
+
 def test_links_between_documents_lead_somewhere() -> None:
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
     links = [

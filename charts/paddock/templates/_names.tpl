@@ -9,14 +9,14 @@
 {{- /* Labels that select; what changes with a version must not be among them. */ -}}
 {{- define "paddock.selector" -}}
 app.kubernetes.io/name: paddock
-app.kubernetes.io/instance: {{ .root.Release.Name }}
-app.kubernetes.io/component: {{ .component }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
+app.kubernetes.io/component: {{ .component | quote }}
 {{- end }}
 
 {{- define "paddock.labels" -}}
 {{ include "paddock.podLabels" . }}
-app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version | replace "+" "_" }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service | quote }}
+helm.sh/chart: "{{ .root.Chart.Name }}-{{ .root.Chart.Version | replace "+" "_" }}"
 {{- end }}
 
 {{- /* Not the chart's version, at whose change nothing needs to restart. */ -}}
@@ -28,6 +28,11 @@ app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 {{- /* Namespaces with pools, as a JSON list. */ -}}
 {{- define "paddock.namespaces" -}}
 {{ .Values.pools.namespaces | default (list .Release.Namespace) | uniq | toJson }}
+{{- end }}
+
+{{- /* Namespaces with a lease of the operator's, as a JSON list: one process, or several that stand by, for each. */ -}}
+{{- define "paddock.leases" -}}
+{{ if .Values.operator.clusterWide }}{{ list .Release.Namespace | toJson }}{{ else }}{{ include "paddock.namespaces" . }}{{ end }}
 {{- end }}
 
 {{- define "paddock.keys" -}}

@@ -34,6 +34,18 @@ DIRECTIONS: Final = ("up", "down")
 SIZED_BY: Final = ("policy", "limit", "manual", "fallback")
 DRAIN_REASONS: Final = (*(reason.value for reason in DrainReason), "Unknown")
 OUTCOMES: Final = tuple(outcome.value for outcome in Outcome)
+_CALLED_OFF: Final = (DrainReason.SCALE_DOWN.value, DrainReason.ROLLOUT.value)
+USUAL_DRAINS: Final = tuple(
+    (reason.value, outcome.value)
+    for reason, outcome in product(DrainReason, Outcome)
+    if outcome is not Outcome.UNDRAINED or reason.value in _CALLED_OFF
+)
+"""What drains come to; any other pair of reason and outcome is a surprise."""
+TIMED_DRAINS: Final = tuple(
+    (reason.value, Outcome.DONE.value)
+    for reason in (DrainReason.SCALE_DOWN, DrainReason.ROLLOUT, DrainReason.NODE_CORDON)
+)
+"""Those whose histograms are there before the first one: each is 16 series of every pool."""
 LONGEST_GAP_S: Final = 600.0
 """A longer time between two passes is not accounted for."""
 
@@ -59,9 +71,13 @@ class Ledger:
     scale_decisions: Counter[tuple[str, ...]] = field(
         default_factory=lambda: _zeros(DIRECTIONS, SIZED_BY)
     )
-    drains: Counter[tuple[str, ...]] = field(default_factory=Counter)
-    """By reason and outcome; too many of both to be there before they are needed."""
-    drain_seconds: dict[tuple[str, ...], Histogram] = field(default_factory=dict)
+    drains: Counter[tuple[str, ...]] = field(
+        default_factory=lambda: Counter(dict.fromkeys(USUAL_DRAINS, 0))
+    )
+    """By reason and outcome."""
+    drain_seconds: dict[tuple[str, ...], Histogram] = field(
+        default_factory=lambda: {labels: Histogram(DRAIN_BOUNDS) for labels in TIMED_DRAINS}
+    )
     """As `drains`."""
     sessions_lost: Counter[tuple[str, ...]] = field(default_factory=lambda: _zeros(LOSSES))
     start_failures: Counter[tuple[str, ...]] = field(default_factory=lambda: _zeros(START_FAILURES))

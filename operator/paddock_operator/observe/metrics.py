@@ -1,7 +1,7 @@
 """Every metric of the operator, in one place. `paddock up` shows those of its pool, too.
 
 Pools are read from their ledgers when somebody scrapes, so that a pool that is gone has no series
-left. Labels are of closed sets, but for namespace and pool.
+left. Labels are of closed sets, but for namespaces and pool.
 """
 
 from collections import Counter
@@ -75,9 +75,14 @@ ROLLOUT_STEP: Final = _gauge(
 )  # fmt: skip
 DRAIN_DEADLINE: Final = _gauge(
     "paddock_pool_drain_deadline_seconds",
-    "Until the first deadline of a drain whose runner holds sessions; absent without one.",
+    "Until the first deadline at which a drain ends sessions that its runner holds; absent without "
+    "one.",
     **_OF_POOL,
 )
+DRAIN_TIMEOUT: Final = _gauge(
+    "paddock_pool_drain_timeout_seconds",
+    "All the time that the drain of drain_deadline_seconds has from its beginning.", **_OF_POOL,
+)  # fmt: skip
 DECISIONS: Final = _counter(
     "paddock_pool_scale_decisions_total", "Changes of desired_runners, by what made them.",
     **_OF_POOL, direction=DIRECTIONS, reason=SIZED_BY,
@@ -141,8 +146,9 @@ LOOP_LAG: Final = OPERATOR_METRICS.gauge(
     "How late the event loop ran what was due, at worst within a minute.",
 )
 LEADER: Final = OPERATOR_METRICS.gauge(
-    "paddock_operator_leader", "1 while this process is the one at work."
-)
+    "paddock_operator_leader",
+    "1 while this process is the one at work, of those with its lease.", lease_namespace="",
+)  # fmt: skip
 
 
 class PoolMetrics:
@@ -187,7 +193,8 @@ class Metrics(PoolMetrics):
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__(clock)
         self._reconcile = Histogram(RECONCILE.bounds)
-        self._gauges = {QUEUE_DEPTH.name: 0.0, LOOP_LAG.name: 0.0, LEADER.name: 0.0}
+        self._gauges = {QUEUE_DEPTH.name: 0.0, LOOP_LAG.name: 0.0}
+        self._leads: dict[str, bool] = {}
         self._watch_lag: dict[str, float] = {}
         self._requests: Counter[tuple[str, str]] = Counter()
         self._request_seconds: dict[tuple[str, str], Histogram] = {}
@@ -214,14 +221,17 @@ class Metrics(PoolMetrics):
     def record_loop_lag(self, seconds: float) -> None:
         self._gauges[LOOP_LAG.name] = seconds
 
-    def record_leader(self, leads: bool) -> None:
-        self._gauges[LEADER.name] = float(leads)
+    def record_leader(self, lease_namespace: str, leads: bool) -> None:
+        """Whether this process holds the lease that is in this namespace."""
+        self._leads[lease_namespace] = leads
 
     def take(self) -> Page:
         page = super().take()
         page.put_histogram(RECONCILE, self._reconcile)
-        for metric in (QUEUE_DEPTH, LOOP_LAG, LEADER):
+        for metric in (QUEUE_DEPTH, LOOP_LAG):
             page.put(metric, self._gauges[metric.name])
+        for lease_namespace, leads in self._leads.items():
+            page.put(LEADER, leads, lease_namespace)
         for resource, lag_s in self._watch_lag.items():
             page.put(WATCH_LAG, lag_s, resource)
         for labels, number in sorted(self._requests.items()):
@@ -254,14 +264,17 @@ def _put_state(page: Page, key: PoolKey, ledger: Ledger, now: float) -> None:
     page.put(FALLBACK, int(last.decision.by_fallback), *key)
     old = bool(counted.others_than(last.revision))
     page.put(ROLLOUT_STEP, int(old and not facts.deleting), *key)
-    deadline = _first_deadline(counted)
-    if deadline is not None:
+    if last.settings.on_timeout == "Terminate":
+        _put_deadline(page, key, counted, now)
+
+
+def _put_deadline(page: Page, key: PoolKey, counted: Tally, now: float) -> None:
+    intents = [runner.intent for runner in counted.draining if runner.booked]
+    ends = [(each.deadline, each.since) for each in intents if each.deadline is not None]
+    if ends:
+        deadline, since = min(ends, key=lambda end: end[0])
         page.put(DRAIN_DEADLINE, deadline - now, *key)
-
-
-def _first_deadline(counted: Tally) -> float | None:
-    deadlines = (r.intent.deadline for r in counted.draining if r.booked)
-    return min((at for at in deadlines if at is not None), default=None)
+        page.put(DRAIN_TIMEOUT, deadline - (deadline if since is None else since), *key)
 
 
 def _put_counts(page: Page, key: PoolKey, ledger: Ledger) -> None:

@@ -8,7 +8,7 @@ import pytest
 from fakes.kube_memory import KubeMemory
 from paddock_operator.autoscale.policy import policy_for
 from paddock_operator.autoscale.sample import PoolSample
-from paddock_operator.backends.kubernetes import learned
+from paddock_operator.backends.kubernetes import words
 from paddock_operator.backends.kubernetes.learned import LearnedStates
 from paddock_operator.model.parse import parse_manifest
 from paddock_operator.observe.metrics import PoolKey
@@ -54,14 +54,14 @@ async def test_what_is_saved_is_what_a_policy_takes_up_again_but_for_the_last_di
 async def test_two_thousand_busy_pools_fit_into_the_one_object() -> None:
     kube = KubeMemory()
     await saved(kube, busy_export())
-    path = f"/api/v1/namespaces/n/configmaps/{learned.NAME}"
+    path = f"/api/v1/namespaces/n/configmaps/{words.LEARNED}"
     (text,) = (await kube.client.get(path))["data"].values()
     assert len(text) * 2000 < 1 << 20
 
 
 async def test_nonsense_in_the_object_is_done_without() -> None:
     kube = KubeMemory()
-    kube.put("/api/v1/namespaces/n/configmaps", learned.NAME, data={"voice.desk": "{"})
+    kube.put("/api/v1/namespaces/n/configmaps", words.LEARNED, data={"voice.desk": "{"})
     read = LearnedStates(kube.client, "n")
     await read.load()
     assert read.of(KEY) is None

@@ -5,11 +5,14 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
-from fakes.shown import alerts, expressions_of, metrics_of
+from fakes.shown import alerts, expressions_of, metrics_of, rules_of
 from observability.dashboards import FOLDER
 from observability.metrics_page import declared
 from paddock.cli.main import EXTRAS, OWN
+from paddock_operator.observe.metrics import POOL_METRICS
+from paddock_orchestrator.observe.metrics import ORCHESTRATOR_METRICS
 
 ROOT = Path(__file__).parents[3]
 RUNBOOKS = ROOT / "docs" / "runbooks"
@@ -38,6 +41,18 @@ def test_a_runbook_has_its_parts_and_names_commands_that_exist(path: Path) -> No
     assert [part for part in PARTS if f"\n{part}\n" not in text] == []
     commands = set(re.findall(r"`paddock ([a-z]+)", text))
     assert commands - {*OWN, *EXTRAS} == set()
+
+
+def test_the_rules_for_one_machine_ask_for_nothing_that_is_not_there() -> None:
+    """`paddock up` shows the pool and the orchestrator; an alert about what is absent would never
+    end."""
+    page = (ROOT / "docs" / "operations.md").read_text()
+    block = page.partition("\nOn one machine,")[2].partition("```yaml\n")[2].partition("```")[0]
+    files = [path for name in yaml.safe_load(block)["rule_files"] for path in ROOT.glob(name)]
+    rules = [rule for path in files for rule in rules_of(path)]
+    shown = {metric.name for metric in (*POOL_METRICS, *ORCHESTRATOR_METRICS)}
+    assert rules
+    assert {name for rule in rules for name in metrics_of(rule["expr"])} - shown == set()
 
 
 def test_every_metric_is_in_a_panel_or_an_alert_and_none_is_invented() -> None:

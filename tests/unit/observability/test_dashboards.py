@@ -1,13 +1,14 @@
 """The chart's dashboards are those that the generator writes, and what Grafana's types take."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from fakes.shown import expressions_of
+from fakes.shown import expressions_of, selectors_of
 from observability.dashboards import DASHBOARDS, FOLDER, text_of
 
 
@@ -48,6 +49,30 @@ def test_panels_have_names_words_and_room(name: str) -> None:
             assert panel["description"].endswith("."), panel["title"]
             assert panel["targets"], panel["title"]
     assert len(numbers) == len(loaded(name)["panels"])
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_what_is_counted_is_seen_however_seldom_it_is_scraped_or_drawn(name: str) -> None:
+    """A window of its own would hold one sample at most, or leave out what is between two steps."""
+    windows = {
+        window
+        for query in expressions_of(loaded(name))
+        for window in re.findall(r"\[(.*?)\]", query)
+    }
+    assert windows <= {"$__rate_interval", "$__range"}
+
+
+def test_runners_are_those_of_the_pool_that_was_chosen() -> None:
+    """Pools of one name in two namespaces run agents of one name."""
+    asked = [
+        one
+        for query in expressions_of(loaded("pool"))
+        for one in selectors_of(query)
+        if one.startswith("paddock_runner_")
+    ]
+    assert asked
+    chosen = ('namespace="$namespace"', 'pool="$pool"')
+    assert [one for one in asked if any(label not in one for label in chosen)] == []
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)

@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 from prometheus_client.parser import text_string_to_metric_families
 
-from fakes.pools import NOW, draining, runner, starting
+from fakes.pools import NOW, TIMEOUT_S, draining, runner, starting
 from paddock.exposition import written
 from paddock_operator.observe.facts import PodTroubles, PoolFacts, TemplateProblem
 from paddock_operator.observe.metrics import OPERATOR_METRICS, POOL_METRICS, Metrics, PoolKey
@@ -184,6 +184,14 @@ def test_the_first_deadline_counts_of_drains_that_hold_sessions() -> None:
     assert deadline is not None
     assert value(recorded(scene(early, late, empty)), name) == deadline - (NOW + 100.0)
     assert value(recorded(scene(empty)), name) is None
+    whole = value(recorded(scene(early, late, empty)), "paddock_pool_drain_timeout_seconds")
+    assert whole == TIMEOUT_S
+
+
+def test_a_deadline_that_ends_nobody_is_not_shown() -> None:
+    metrics = recorded(scene(draining("d", 1, since=NOW - 9000.0), on_timeout="Keep"))
+    assert value(metrics, "paddock_pool_drain_deadline_seconds") is None
+    assert value(metrics, "paddock_pool_drain_timeout_seconds") is None
 
 
 def test_counters_are_there_before_the_first_event() -> None:
@@ -193,8 +201,17 @@ def test_counters_are_there_before_the_first_event() -> None:
         ("paddock_pool_sessions_lost_total", {"cause": "drain_timeout"}),
         ("paddock_pool_start_failures_total", {"reason": "quota"}),
         ("paddock_pool_scale_decisions_total", {"direction": "up", "reason": "policy"}),
+        ("paddock_pool_drains_total", {"reason": "Rollout", "outcome": "timeout"}),
+        ("paddock_pool_drains_total", {"reason": "ScaleDown", "outcome": "undrained"}),
+        ("paddock_pool_drain_seconds_count", {"reason": "ScaleDown", "outcome": "done"}),
     ):
         assert value(metrics, name, **labels) == 0, name
+
+
+def test_a_thousand_pools_are_not_too_much_for_who_scrapes_them() -> None:
+    metrics = recorded(scene())
+    of_pool = [name for name, _ in samples(metrics) if name.startswith("paddock_pool_")]
+    assert len(of_pool) < 160
 
 
 def test_labels_are_of_their_closed_sets_and_only_what_is_declared_is_shown() -> None:
@@ -234,9 +251,9 @@ def test_the_operators_own() -> None:
     metrics.record_queue_depth(3)
     metrics.record_watch_lag("pods", 1.5)
     metrics.record_loop_lag(0.1)
-    metrics.record_leader(True)
+    metrics.record_leader("voice", True)
     assert value(metrics, "paddock_operator_reconcile_seconds_count") == 1
     assert value(metrics, "paddock_operator_queue_depth") == 3
     assert value(metrics, "paddock_operator_watch_lag_seconds", resource="pods") == 1.5
     assert value(metrics, "paddock_operator_event_loop_lag_seconds") == 0.1
-    assert value(metrics, "paddock_operator_leader") == 1
+    assert value(metrics, "paddock_operator_leader", lease_namespace="voice") == 1

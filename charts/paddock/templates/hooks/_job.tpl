@@ -5,11 +5,11 @@ A failed one stays to be looked at; the next run replaces it. Helm from 3.18 on 
 apiVersion: batch/v1
 kind: Job
 metadata:
-  name: {{ .name }}
-  namespace: {{ .root.Release.Namespace }}
+  name: {{ .name | quote }}
+  namespace: {{ .root.Release.Namespace | quote }}
   labels: {{- include "paddock.labels" (dict "root" .root "component" "hook") | nindent 4 }}
   annotations:
-    helm.sh/hook: {{ .hooks }}
+    helm.sh/hook: {{ .hooks | quote }}
     helm.sh/hook-weight: "0"
     helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
     helm.sh/hook-output-log-policy: hook-failed
@@ -22,19 +22,19 @@ spec:
     spec:
       restartPolicy: Never
       {{- with .account }}
-      serviceAccountName: {{ . }}
+      serviceAccountName: {{ . | quote }}
       {{- end }}
       automountServiceAccountToken: {{ ne .account "" }}
       {{- include "paddock.pod" .root | nindent 6 }}
       {{- include "paddock.placed" .root.Values.operator | nindent 6 }}
       containers:
-        - name: {{ .container }}
+        - name: {{ .container | quote }}
           {{- include "paddock.container" .root | nindent 10 }}
           args: {{- toYaml .args | nindent 12 }}
           {{- with .keys }}
           env:
             - name: PADDOCK_API_KEY
-              valueFrom: {secretKeyRef: {name: {{ . }}, key: apiKey, optional: true}}
+              valueFrom: {secretKeyRef: {name: {{ . | quote }}, key: apiKey, optional: true}}
           {{- end }}
           resources:
             requests: {cpu: 50m, memory: 128Mi}
@@ -46,7 +46,7 @@ spec:
 {{- end }}
 
 {{- define "paddock.hook" -}}
-helm.sh/hook: {{ .hooks }}
+helm.sh/hook: {{ .hooks | quote }}
 helm.sh/hook-weight: "-5"
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end }}

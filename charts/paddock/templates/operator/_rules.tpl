@@ -1,4 +1,5 @@
-{{- /* What the operator may do; permissions.py asks for the same. It may read no secret by this. */ -}}
+{{- /* What the operator may do; permissions.py asks for the same. It may read no secret by this. A name cannot be
+asked for at `create`: the object has none yet. */ -}}
 {{- define "paddock.rules.pools" -}}
 - {apiGroups: [paddock.dev], resources: [agentdeployments], verbs: [get, list, watch, patch]}
 - {apiGroups: [paddock.dev], resources: [agentdeployments/status], verbs: [patch]}
@@ -16,6 +17,8 @@
 {{- end }}
 
 {{- define "paddock.rules.lease" -}}
-- {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, create, patch]}
-- {apiGroups: [""], resources: [configmaps], verbs: [get, create, patch]}
+- {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create]}
+- {apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [paddock-operator], verbs: [get, patch]}
+- {apiGroups: [""], resources: [configmaps], verbs: [create]}
+- {apiGroups: [""], resources: [configmaps], resourceNames: [paddock-operator-learned], verbs: [get, patch]}
 {{- end }}

@@ -214,12 +214,20 @@ class KubeClient:
         return answer
 
     async def can_i(
-        self, verb: str, group: str, resource: str, namespace: str = "", subresource: str = ""
+        self,
+        verb: str,
+        group: str,
+        resource: str,
+        namespace: str = "",
+        subresource: str = "",
+        *,
+        name: str = "",
     ) -> bool:
-        """Whether we may. `group` is "" for the core, `namespace` "" for all of them."""
+        """Whether we may. `group` is "" for the core, `namespace` "" for all of them, `name` "" for
+        objects of any name."""
         asked = {
             "verb": verb, "group": group, "resource": resource, "namespace": namespace,
-            "subresource": subresource,
+            "subresource": subresource, "name": name,
         }  # fmt: skip
         answer = await self._ask(
             "POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", repeatable=True,

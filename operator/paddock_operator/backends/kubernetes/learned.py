@@ -10,12 +10,11 @@ from collections.abc import Callable, Mapping
 
 from paddock_operator.backends.kubernetes.client import KubeClient
 from paddock_operator.backends.kubernetes.errors import KubeError, NotFound
-from paddock_operator.backends.kubernetes.words import MANAGED_BY, MANAGER
+from paddock_operator.backends.kubernetes.words import LEARNED, MANAGED_BY, MANAGER
 from paddock_operator.observe.metrics import PoolKey
 
 log = logging.getLogger("paddock.operator")
 
-NAME = "paddock-operator-learned"
 SAVE_S = 60.0
 
 Learned = Mapping[str, object]
@@ -27,7 +26,7 @@ class LearnedStates:
     def __init__(self, client: KubeClient, namespace: str) -> None:
         self._client = client
         self._namespace = namespace
-        self._path = f"/api/v1/namespaces/{namespace}/configmaps/{NAME}"
+        self._path = f"/api/v1/namespaces/{namespace}/configmaps/{LEARNED}"
         self._stored: dict[str, str] = {}
 
     async def load(self) -> None:
@@ -64,7 +63,7 @@ class LearnedStates:
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {
-                "name": NAME,
+                "name": LEARNED,
                 "namespace": self._namespace,
                 "labels": {MANAGED_BY: MANAGER},
             },

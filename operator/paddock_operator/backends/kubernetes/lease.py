@@ -63,6 +63,8 @@ class Leadership:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
+        self.namespace = namespace
+        """Where the lease is."""
         self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._path = f"{self._collection}/{name}"
         self._name = name

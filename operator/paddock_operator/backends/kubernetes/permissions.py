@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from paddock_operator.backends.kubernetes import words
 from paddock_operator.backends.kubernetes.client import KubeClient
 from paddock_operator.backends.kubernetes.words import AGENT_DEPLOYMENTS, CONNECTIONS, GROUP
 
@@ -16,6 +17,8 @@ class Permission:
     resource: str
     verbs: tuple[str, ...]
     subresource: str = ""
+    name: str = ""
+    """Of the one object that it is about; "" for any."""
 
 
 NEEDED = (
@@ -40,9 +43,16 @@ WANTED = (
 )
 """Where pools are: what is not granted of these is told by the pools that need it."""
 
-LEASE = (Permission("coordination.k8s.io", "leases", ("get", "create", "patch")),)
-LEARNED = (Permission("", "configmaps", ("get", "create", "patch")),)
-"""Where the lease is."""
+# What is to be made has no name yet that a role could ask for.
+LEASE = (
+    Permission("coordination.k8s.io", "leases", ("create",)),
+    Permission("coordination.k8s.io", "leases", ("get", "patch"), name=words.LEASE),
+)
+LEARNED = (
+    Permission("", "configmaps", ("create",)),
+    Permission("", "configmaps", ("get", "patch"), name=words.LEARNED),
+)
+"""Where the lease is, and nothing of anybody else's."""
 
 NODES = (Permission("", "nodes", ("list", "watch")),)
 """In the cluster; an operator of some namespaces does without, and so without drainOnCordon."""
@@ -79,7 +89,9 @@ async def _missing(client: KubeClient, needed: Sequence[Permission], namespace: 
     asked = [(verb, each) for each in needed for verb in each.verbs]
     granted = await asyncio.gather(
         *(
-            client.can_i(verb, each.group, each.resource, namespace, each.subresource)
+            client.can_i(
+                verb, each.group, each.resource, namespace, each.subresource, name=each.name
+            )
             for verb, each in asked
         )
     )
@@ -92,4 +104,5 @@ async def _missing(client: KubeClient, needed: Sequence[Permission], namespace: 
 
 
 def _named(permission: Permission) -> str:
-    return "/".join(part for part in (permission.resource, permission.subresource) if part)
+    kind = "/".join(part for part in (permission.resource, permission.subresource) if part)
+    return f"{kind} named {permission.name}" if permission.name else kind

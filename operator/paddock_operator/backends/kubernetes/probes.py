@@ -55,7 +55,7 @@ def probe_pages(
         )
 
     def numbers() -> Page:
-        metrics.record_leader(leadership.held)
+        metrics.record_leader(leadership.namespace, leadership.held)
         operator.measure(metrics)
         return metrics.take()
 

@@ -32,6 +32,9 @@ ORPHANING = "orphan"
 LEASE = "paddock-operator"
 """Held by the one operator that is at work."""
 
+LEARNED = "paddock-operator-learned"
+"""The ConfigMap with what sizing policies learned."""
+
 HOLD_BUDGET = "paddock-agents-hold"
 """The one disruption budget of a namespace: it never allows an eviction."""
 
