@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from chart.installation import Installation
+from chart.rendering import Json
 from chart.test_installed import EXAMPLE, WAIT, first_call, good
 from fakes.waiting import eventually
 from testbed.waiting import wait_until
@@ -70,7 +71,8 @@ async def test_pods_reach_each_other_where_the_policies_say_so_and_nowhere_else(
     installation: Installation, image: str
 ) -> None:
     """A call goes through them; the orchestrator opens no connection; ports beside those that are
-    let through are not reached; a narrower policy holds at once."""
+    let through are not reached; a narrower policy holds at once, and lets through who asks for live
+    calls."""
     good(installation.install(*WAIT))
     installation.declare(args=EXAMPLE)
     assert (await first_call(installation)).answers_ms
@@ -95,7 +97,8 @@ async def test_pods_reach_each_other_where_the_policies_say_so_and_nowhere_else(
         pods.close()
 
     nobody = [{"podSelector": {"matchLabels": {"app": "prometheus"}}}]
-    good(installation.upgrade(*WAIT, networkPolicy={"operatorFrom": nobody}))
+    narrow: Json = {"operatorFrom": nobody, "orchestratorFrom": nobody}
+    good(installation.upgrade(*WAIT, networkPolicy=narrow))
 
     async def refused() -> bool:
         return not await pods.reaches(pods.runner, pods.operator, PROBES)
@@ -103,3 +106,6 @@ async def test_pods_reach_each_other_where_the_policies_say_so_and_nowhere_else(
     await eventually(refused, within_s=60, what="a narrower policy")
     ready = installation.core("pods", pods.operator).body["status"]["containerStatuses"][0]["ready"]
     assert ready, "the kubelet's probes must get through"
+    done = await asyncio.to_thread(installation.uninstall)
+    assert done.returncode != 0, "a pool is declared"
+    assert "the orchestrator was not asked" not in done.stdout + done.stderr
