@@ -144,7 +144,7 @@ def _drain_leftovers(path: Path, name: str) -> None:
     except (ManifestError, AlreadyUp, OrchestratorFailed) as why:
         raise click.ClickException(str(why)) from None
     except StartCalledOff as why:
-        raise Failure(f"{why}; what it left is still there", INTERRUPTED) from None
+        raise Failure(str(why), INTERRUPTED) from None
     click.echo(f"{name} is down")
 
 

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from fakes.caller import Caller, Refused
@@ -318,3 +319,35 @@ def test_down_ends_the_pool_it_was_told_and_no_other(pool: LocalPool) -> None:
     assert "declares 'pool'" in down.stderr
     assert "-f FILE" in down.stderr
     assert not (pool.folder / "state" / "pool").exists()
+
+
+def test_told_to_go_while_it_starts_it_drains_the_runners_that_are_there(pool: LocalPool) -> None:
+    port = ("--port", str(free_port()))  # where its runners look for the orchestrator
+    _up(pool, *port)
+    pool.processes[0].kill()
+    pool.processes[0].wait(10)
+    for pid in pool.orchestrators():
+        os.kill(pid, signal.SIGKILL)
+    wait_for("the end of the first", lambda: not pool.orchestrators())
+
+    up = pool.up(*port)
+    wait_for("an orchestrator", pool.orchestrators)
+    up.send_signal(signal.SIGTERM)
+
+    assert up.wait(60) == 0
+    assert list((pool.folder / "state" / "pool" / "runners").glob("*.json")) == []
+    assert pool.orchestrators() == []
+
+
+def test_a_full_disk_ends_no_pool_and_there_are_runners_when_there_is_room(
+    pool: LocalPool,
+) -> None:
+    _up(pool)
+    up = psutil.Process(pool.processes[0].pid)
+    up.rlimit(psutil.RLIMIT_FSIZE, (0, psutil.RLIM_INFINITY))
+    os.kill(pool.serving()[0]["pid"], signal.SIGKILL)
+    wait_for("a start that fails", lambda: any("written" in c["exit"] for c in _crashes(pool)))
+
+    up.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
+    wait_for("a serving runner", pool.serving)
+    assert pool.processes[0].poll() is None

@@ -75,7 +75,6 @@ class LocalPool:
         self.folder = options.state_dir / self.name
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._template = self._resolved(self._manifest)
-        self._pid_file = self.folder / "up.json"
         self._context = Context("", "")
         self._orchestrator = OrchestratorChild(
             name=self.name, folder=self.folder, port=options.port, env=options.env
@@ -93,6 +92,8 @@ class LocalPool:
         self._said = ""
         self._desired = -1
         self._signals = 0
+        self._adopted = 0
+        """Runners that an earlier `paddock up` left."""
         self._starting: asyncio.Task[Context] | None = None
         self._failing: dict[str, str] = {}
         """Steps beside the passes that fail, with what was said of it."""
@@ -123,14 +124,14 @@ class LocalPool:
                     await self._run(draining)
 
     async def _run(self, draining: bool) -> None:
-        adopted = self._backend.adopt()
+        self._adopted = self._backend.adopt()
         await self._start()
         log.info("up", extra={"pool": self.name, "url": self._context.url})
         for note in self._template.notes:
             log.info("manifest_note", extra={"note": note})
-        if adopted:
-            log.info("runners_adopted", extra={"count": adopted})
-        await self._supervise(draining, adopted=adopted > 0)
+        if self._adopted:
+            log.info("runners_adopted", extra={"count": self._adopted})
+        await self._supervise(draining)
         if not self._options.keep_orchestrator:
             await asyncio.to_thread(self._orchestrator.stop)
         log.info("down", extra={"pool": self.name})
@@ -145,8 +146,15 @@ class LocalPool:
             if self._orchestrator.started_here:
                 await asyncio.to_thread(self._orchestrator.stop)
             if self._signals and isinstance(why, asyncio.CancelledError):
-                raise StartCalledOff(f"stopped before pool {self.name!r} was up") from None
+                raise StartCalledOff(self._called_off()) from None
             raise
+
+    def _called_off(self) -> str:
+        said = f"stopped before pool {self.name!r} was up"
+        if not self._adopted:
+            return said
+        left = f"{self._adopted} runners of an earlier `paddock up` go on"
+        return f"{said}; {left}, `paddock down {self.name}` ends them"
 
     @contextlib.asynccontextmanager
     async def _shown(self) -> AsyncIterator[None]:
@@ -162,13 +170,13 @@ class LocalPool:
                 log.info("metrics", extra={"url": f"http://127.0.0.1:{bound}/metrics"})
             yield
 
-    async def _supervise(self, draining: bool, *, adopted: bool) -> None:
+    async def _supervise(self, draining: bool) -> None:
         link = OrchestratorLink(self._context.url, self._context.private_key)
         reconciler = self._reconciler = Reconciler(
             self._manifest,
             self._backend,
             link,
-            policy_for(self._manifest, self._learned(), adopted=adopted),
+            policy_for(self._manifest, self._learned(), adopted=self._adopted > 0),
             on_pass=self._passed,
             status=lambda last: pool_status(last, self._backend, link.problem),
             deleting=draining or self._signals > 0,
@@ -190,7 +198,8 @@ class LocalPool:
         self._signals += 1
         reconciler = self._reconciler
         if reconciler is None:
-            if self._starting is not None:
+            # Runners that are there are drained, which takes an orchestrator.
+            if self._starting is not None and (not self._adopted or self._signals > 1):
                 self._starting.cancel()
             return
         if self._signals == 1:
