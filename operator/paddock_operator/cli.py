@@ -12,16 +12,17 @@ from pathlib import Path
 import click
 
 from paddock import logs as log_output
+from paddock.cli.failures import Failure
 from paddock.cli.options import output_option
 from paddock.cli.output import show
 from paddock.state_dir import state_dir
 from paddock_operator.backends.processes.child import tail
+from paddock_operator.backends.processes.claim import AlreadyUp, supervisor
 from paddock_operator.backends.processes.local_pool import (
-    AlreadyUp,
     LocalPool,
     Options,
     PortTaken,
-    supervisor,
+    StartCalledOff,
 )
 from paddock_operator.backends.processes.orchestrator_child import OrchestratorFailed
 from paddock_operator.model.manifest import KIND
@@ -30,10 +31,12 @@ from paddock_operator.model.parse import (
     ManifestError,
     Problem,
     check_documents,
+    decoded,
     parse_manifest,
 )
 from paddock_operator.model.schema import json_schema
 
+INTERRUPTED = 130
 DEFAULT_FILE = "agentdeployment.yaml"
 _file = click.option(
     "-f", "--file", "path", type=click.Path(dir_okay=False, path_type=Path),
@@ -84,6 +87,8 @@ def up(
         raise click.ClickException(f"the manifest is refused\n{why}") from None
     except (AlreadyUp, PortTaken, OrchestratorFailed) as why:
         raise click.ClickException(str(why)) from None
+    except StartCalledOff as why:
+        raise Failure(str(why), INTERRUPTED) from None
 
 
 @click.command(epilog="Example: paddock down support-en --timeout 600")
@@ -127,11 +132,19 @@ def _drain_leftovers(path: Path, name: str) -> None:
     """`paddock up` is gone: do its leaving for it."""
     if not path.exists():
         raise click.ClickException(f"{name!r} is not up; to drain what it left, give its -f FILE")
+    declared = _manifest_name(path)
+    if declared != name:
+        raise click.ClickException(
+            f"{name!r} is not up, and {path} declares {declared!r}; "
+            f"to drain what {name!r} left, give its own -f FILE"
+        )
     options = Options(path, state_dir(os.environ), 0, dict(os.environ), _Anything())
     try:
         asyncio.run(LocalPool(options).run(draining=True))
     except (ManifestError, AlreadyUp, OrchestratorFailed) as why:
         raise click.ClickException(str(why)) from None
+    except StartCalledOff as why:
+        raise Failure(str(why), INTERRUPTED) from None
     click.echo(f"{name} is down")
 
 
@@ -158,9 +171,12 @@ def validate(path: Path, schema: bool, output: str) -> None:
         click.echo(json.dumps(json_schema(), indent=2))
         return
     try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text()
+        stdin = str(path) == "-"
+        text = sys.stdin.read() if stdin else decoded(path.read_bytes(), source=str(path))
     except (OSError, UnicodeDecodeError) as why:
         raise click.ClickException(f"{path}: {why}") from None
+    except ManifestError as why:
+        raise click.ClickException(str(why)) from None
     checked = check_documents(text, source=str(path))
     problems = tuple(problem for each in checked for problem in each.problems)
     if output == "table":
@@ -250,7 +266,7 @@ def _followed(folder: Path, runner: str | None) -> Iterator[str]:
 
 def _manifest_name(path: Path) -> str:
     try:
-        return parse_manifest(path.read_text(), source=str(path)).name
+        return parse_manifest(decoded(path.read_bytes(), source=str(path)), source=str(path)).name
     except FileNotFoundError:
         raise click.ClickException(f"name the pool, or its manifest with -f ({path}?)") from None
     except ManifestError as why:
@@ -259,8 +275,14 @@ def _manifest_name(path: Path) -> str:
 
 def _read_env(path: Path | None) -> dict[str, str]:
     """NAME=VALUE lines; blank lines and `#` comments are skipped."""
-    values = {}
-    for number, line in enumerate(path.read_text().splitlines() if path else [], 1):
+    values: dict[str, str] = {}
+    if path is None:
+        return values
+    try:
+        lines = decoded(path.read_bytes(), source=str(path)).splitlines()
+    except ManifestError as why:
+        raise click.ClickException(str(why)) from None
+    for number, line in enumerate(lines, 1):
         text = line.strip()
         if not text or text.startswith("#"):
             continue

@@ -5,6 +5,8 @@ import signal
 import time
 from typing import Any
 
+import httpx
+import psutil
 import pytest
 
 from fakes.caller import Caller, Refused
@@ -178,6 +180,15 @@ def test_a_second_up_for_the_same_pool_is_refused(pool: LocalPool) -> None:
     assert "already up" in second.stderr
 
 
+def test_a_second_up_is_refused_before_the_first_has_said_who_it_is(pool: LocalPool) -> None:
+    _up(pool)
+    (pool.folder / "state" / "pool" / "up.json").unlink()
+
+    assert pool.up().wait(20) == 1
+    assert "already up" in pool.log
+    assert pool.serving()
+
+
 def test_a_sleeping_pool_wakes_for_the_first_call(pool: LocalPool) -> None:
     pool.write(least=0)
     pool.up()
@@ -218,3 +229,125 @@ def test_logs_show_what_the_runners_wrote(pool: LocalPool) -> None:
 
     wait_for("what it wrote", lambda: "registered" in shown())
     assert f"{runner} | " in shown()
+
+
+def _kill_orchestrator(pool: LocalPool) -> None:
+    """And wait for another one that answers."""
+    before = pool.orchestrators()
+    assert len(before) == 1
+    os.kill(before[0], signal.SIGKILL)
+    wait_for("another orchestrator", lambda: set(pool.orchestrators()) - set(before))
+    wait_for("the orchestrator to be back", lambda: pool.get("/readyz").get("ready"))
+
+
+def test_a_manifest_that_is_not_utf_8_is_refused_and_the_pool_looked_after(
+    pool: LocalPool,
+) -> None:
+    _up(pool, "--port", str(free_port()))
+    path = pool.folder / "agentdeployment.yaml"
+    path.write_bytes(path.read_bytes() + b"# caf\xe9\n")
+    wait_for("the complaint", lambda: "manifest_refused" in pool.log)
+    assert "UTF-8" in pool.log
+
+    _kill_orchestrator(pool)
+    pool.write(mark="2")
+    wait_for("the next version", lambda: "manifest_changed" in pool.log)
+
+
+def test_an_orchestrator_that_cannot_be_written_down_is_kept_and_written_down_later(
+    pool: LocalPool,
+) -> None:
+    _up(pool, "--port", str(free_port()))
+    record = pool.folder / "state" / "pool" / "orchestrator.json"
+    record.unlink()
+    record.mkdir()  # Nothing can be stored in its place.
+
+    _kill_orchestrator(pool)
+    _kill_orchestrator(pool)
+    record.rmdir()
+    wait_for("its record", lambda: record.is_file())
+    assert pool.orchestrators() == [pool.record("orchestrator.json")["pid"]]
+
+
+def test_an_orchestrator_that_was_never_written_down_is_found(pool: LocalPool) -> None:
+    _up(pool)
+    before = pool.orchestrators()
+    pool.processes[0].kill()
+    pool.processes[0].wait(10)
+    (pool.folder / "state" / "pool" / "orchestrator.json").unlink()
+
+    pool.up()
+    wait_for("its adoption", lambda: "orchestrator_adopted" in pool.log)
+    wait_for("its record", lambda: (pool.folder / "state/pool/orchestrator.json").is_file())
+    assert pool.orchestrators() == before == [pool.record("orchestrator.json")["pid"]]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_start_that_is_called_off_leaves_no_orchestrator(
+    pool: LocalPool, number: signal.Signals
+) -> None:
+    up = pool.up()
+    wait_for("an orchestrator", pool.orchestrators)
+    assert pool.processes[0].poll() is None
+    up.send_signal(number)
+
+    assert up.wait(20) == 130
+    assert "stopped before pool 'pool' was up" in pool.log
+    assert pool.orchestrators() == []
+
+
+def test_who_adopts_an_orchestrator_is_told_that_it_keeps_its_port(pool: LocalPool) -> None:
+    _up(pool)
+    kept = httpx.URL(pool.context.url).port
+    pool.processes[0].kill()
+    pool.processes[0].wait(10)
+
+    asked = free_port()
+    pool.up("--port", str(asked))
+    wait_for("what is said of the port", lambda: "port_not_used" in pool.log)
+    (line,) = [text for text in pool.log.splitlines() if "port_not_used" in text]
+    assert str(asked) in line
+    assert str(kept) in line
+
+
+def test_down_ends_the_pool_it_was_told_and_no_other(pool: LocalPool) -> None:
+    (pool.folder / "state" / "other").mkdir(parents=True)
+
+    down = pool.paddock("down", "other")
+
+    assert down.returncode == 1
+    assert "declares 'pool'" in down.stderr
+    assert "-f FILE" in down.stderr
+    assert not (pool.folder / "state" / "pool").exists()
+
+
+def test_told_to_go_while_it_starts_it_drains_the_runners_that_are_there(pool: LocalPool) -> None:
+    port = ("--port", str(free_port()))  # where its runners look for the orchestrator
+    _up(pool, *port)
+    pool.processes[0].kill()
+    pool.processes[0].wait(10)
+    for pid in pool.orchestrators():
+        os.kill(pid, signal.SIGKILL)
+    wait_for("the end of the first", lambda: not pool.orchestrators())
+
+    up = pool.up(*port)
+    wait_for("an orchestrator", pool.orchestrators)
+    up.send_signal(signal.SIGTERM)
+
+    assert up.wait(60) == 0
+    assert list((pool.folder / "state" / "pool" / "runners").glob("*.json")) == []
+    assert pool.orchestrators() == []
+
+
+def test_a_full_disk_ends_no_pool_and_there_are_runners_when_there_is_room(
+    pool: LocalPool,
+) -> None:
+    _up(pool)
+    up = psutil.Process(pool.processes[0].pid)
+    up.rlimit(psutil.RLIMIT_FSIZE, (0, psutil.RLIM_INFINITY))
+    os.kill(pool.serving()[0]["pid"], signal.SIGKILL)
+    wait_for("a start that fails", lambda: any("written" in c["exit"] for c in _crashes(pool)))
+
+    up.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
+    wait_for("a serving runner", pool.serving)
+    assert pool.processes[0].poll() is None

@@ -118,6 +118,16 @@ class LocalPool:
         found: dict[str, Any] = json.loads(path.read_text())
         return found
 
+    def orchestrators(self) -> list[int]:
+        """Pids of this folder's orchestrators, whoever started them."""
+        found = []
+        for each in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                ours = each.environ().get("PADDOCK_HOME") == self.env["PADDOCK_HOME"]
+                if ours and "orchestrator" in each.cmdline():
+                    found.append(each.pid)
+        return found
+
     def stop(self) -> None:
         """Leave nothing behind."""
         for process in self.processes:

@@ -15,6 +15,7 @@ __all__ = [
     "Problem",
     "check_documents",
     "check_transition",
+    "decoded",
     "parse_manifest",
     "parse_object",
 ]
@@ -36,6 +37,17 @@ def check_documents(text: str, *, source: str = "-") -> list[Checked]:
     if not documents:
         return [Checked("", "", (_wrong_count(0, source),))]
     return [_checked(document, source) for document in documents]
+
+
+def decoded(data: bytes, *, source: str) -> str:
+    """The text of a file. Raises ManifestError when it is not UTF-8."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as why:
+        message = f"expected UTF-8, found the byte 0x{data[why.start]:02x}"
+        line = data.count(b"\n", 0, why.start) + 1
+        problem = Problem(source, "", ABSENT, "encoding", message, "save it as UTF-8", line)
+        raise ManifestError((problem,)) from None
 
 
 def parse_manifest(text: str, *, source: str = "-") -> AgentDeployment:

@@ -143,15 +143,31 @@ class Reconciler:
         return self._rollout_at
 
     async def run(self) -> None:
-        """Passes until cancelled, or until a pool that is being deleted has no runner left."""
-        while True:
-            last = await self.reconcile()
-            if self.deleting and not last.observed:
-                return
-            await self._rest(last.plan)
+        """Passes until cancelled, or until a pool that is being deleted has no runner left.
 
-    async def _rest(self, last: Plan) -> None:
-        rest_s = rest_after(last, self.clock.wall())
+        One that fails is told and made again: what the disk or the system refuses now it may
+        grant later.
+        """
+        failed = ""
+        while True:
+            rest_s = TICK_S
+            try:
+                last = await self.reconcile()
+            except Exception as why:
+                if str(why) != failed:
+                    known = isinstance(why, OSError)
+                    log.warning(
+                        "pass_failed", extra={"why": str(why)}, exc_info=None if known else why
+                    )
+                failed = str(why)
+            else:
+                failed = ""
+                if self.deleting and not last.observed:
+                    return
+                rest_s = rest_after(last.plan, self.clock.wall())
+            await self._rest(rest_s)
+
+    async def _rest(self, rest_s: float) -> None:
         try:
             async with asyncio.timeout(rest_s):
                 await self._wake.wait()

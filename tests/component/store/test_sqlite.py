@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import shutil
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -111,7 +112,7 @@ async def test_a_full_database_recovers_and_loses_nothing(
 
 
 async def test_a_full_disk_refuses_at_once_and_recovers_without_a_submission(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_space(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -124,6 +125,19 @@ async def test_a_full_disk_refuses_at_once_and_recovers_without_a_submission(
     await asyncio.wait_for(healthy(store), PATIENCE_S)
     await append(store, [event(2)])
     assert [row.event_id for row in await store.events_after("acme", 0, 10)] == [2]
+    await append_before_a_kill(store, url, tmp_path)
+
+
+async def append_before_a_kill(store: Store, url: str, tmp_path: Path) -> None:
+    """What the log alone has is there after a start from the files as they are now."""
+    await store.writer.settled()
+    killed = tmp_path / "killed"
+    with locked(url):
+        await append(store, [event(3)])
+        shutil.copytree(database_path(url).parent, killed)
+    again = await Store.open(f"sqlite:///{killed}/{database_path(url).name}")
+    assert await again.last_event_id() == 3
+    await again.close()
 
 
 async def test_an_io_failure_opens_the_file_anew(

@@ -15,7 +15,7 @@ DRAIN = Intent(1, Mode.DRAIN, DrainReason.SCALE_DOWN, 10.0, 70.0)
 @pytest.fixture
 def records(tmp_path: Path) -> Records:
     made = Records(tmp_path / "runners")
-    made.create(Record("r1", "rev", 4242, 1.5, 9.0))
+    made.put(Record("r1", "rev", 4242, 1.5, 9.0))
     return made
 
 

@@ -1,7 +1,10 @@
 """One pass after another of a pool."""
 
+import asyncio
 import time
 from typing import Any
+
+import pytest
 
 from fakes.recording_backend import RecordingBackend
 from paddock.protocol.words import Mode
@@ -63,6 +66,31 @@ async def test_a_pool_without_runners_waits_for_nobody() -> None:
     backend = RecordingBackend()
     await reconciler(backend).reconcile()
     assert [type(action) for action in backend.asked] == [Create]
+
+
+class FullDisk(RecordingBackend):
+    """Has no room for a runner, twice."""
+
+    async def create(self, action: Create) -> None:
+        await super().create(action)
+        if len(self.asked) <= 2:
+            raise OSError(28, "No space left on device")
+
+
+async def test_a_pass_that_fails_is_told_once_and_made_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    passed = asyncio.Event()
+    backend = FullDisk()
+    pool = reconciler(backend)
+    pool.on_pass = lambda _: passed.set()
+    running = asyncio.create_task(pool.run())
+    while not passed.is_set() and not running.done():
+        pool.wake()
+        await asyncio.sleep(0)
+    running.cancel()
+    assert len(backend.asked) == 3
+    assert [r.getMessage() for r in caplog.records if "pass" in r.getMessage()] == ["pass_failed"]
 
 
 async def test_every_word_of_the_pool_wakes_and_no_other() -> None:

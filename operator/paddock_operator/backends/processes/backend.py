@@ -9,10 +9,10 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from paddock_operator.backends.processes.child import Child, rotate, spawn, tail
+from paddock_operator.backends.processes.child import Child, find, rotate, spawn, tail
 from paddock_operator.backends.processes.records import Record, Records
 from paddock_operator.backends.processes.template import ProcessTemplate
 from paddock_operator.plan.actions import CancelStart, Commit, Create, Forget, WriteIntent
@@ -22,6 +22,8 @@ from paddock_operator.reconcile.backend import Observed
 log = logging.getLogger("paddock.processes")
 
 CRASH_LINES = 20
+RUNNER_ID = "PADDOCK_RUNNER_ID"
+"""By this variable a process is known whose pid was not written down."""
 KILL_AFTER_TIMEOUT_S = 15.0
 """A runner whose deadline has passed and that was told to go gets this long, then SIGKILL."""
 
@@ -38,7 +40,7 @@ class Crash:
 
 
 class ProcessBackend:
-    """Child processes of one pool. Those of an earlier `paddock up` are adopted."""
+    """Child processes of one pool. Nothing runs that is not written down, whatever fails when."""
 
     def __init__(
         self,
@@ -56,11 +58,28 @@ class ProcessBackend:
         self._env = env
         self._grace_s = grace_s
         self._records = Records(folder / "runners")
-        self._known: dict[str, Record] = self._records.load()
+        self._known: dict[str, Record] = {}
         self._own: dict[str, subprocess.Popen[bytes]] = {}
         self._over: dict[str, str] = {}
-        self.adopted = sum(_child(r).alive() for r in self._known.values())
         self.crashes: deque[Crash] = deque(maxlen=10)
+
+    def adopt(self) -> int:
+        """Take over what an earlier `paddock up` left and nobody else looks after; how many run."""
+        self._known = {name: self._found(r) for name, r in self._records.load().items()}
+        return sum(_child(record).alive() for record in self._known.values())
+
+    def _found(self, record: Record) -> Record:
+        """With its process, where `paddock up` was killed between starting it and saying so."""
+        if record.pid:
+            return record
+        child = find(lambda process: process.environ().get(RUNNER_ID) == record.runner_id)
+        if child is None:
+            self._over[record.runner_id] = "its start was broken off"
+            return record
+        found = replace(record, pid=child.pid, started=child.started)
+        with contextlib.suppress(OSError):  # whoever comes next finds it in the same way
+            self._records.put(found)
+        return found
 
     def observe(self) -> Sequence[Observed]:
         """Every recorded runner, with what its process does now."""
@@ -111,24 +130,45 @@ class ProcessBackend:
 
     def _create(self, revision: str) -> None:
         runner_id = f"{self._name}-{revision}-{secrets.token_hex(3)}"
-        template = self._template()
-        env = {**os.environ, **template.env, **self._env(runner_id, revision)}
-        output = self.log_path(runner_id)
-        now = time.time()
+        record = self._known[runner_id] = Record(runner_id, revision, 0, 0.0, time.time())
         try:
-            child, popen = spawn(template.command, env=env, cwd=template.cwd, output=output)
+            self._records.put(record)
+        except OSError as why:
+            self._not_started(record, _unwritten(why))
+            return
+        spawned = self._spawned(record)
+        if spawned is None:
+            return
+        child, popen = spawned
+        record = replace(record, pid=child.pid, started=child.started)
+        try:
+            self._records.put(record)
+        except OSError as why:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(popen.pid, signal.SIGKILL)
+            popen.wait()
+            self._not_started(record, _unwritten(why))
+            return
+        self._known[runner_id] = record
+        self._own[runner_id] = popen
+
+    def _spawned(self, record: Record) -> "tuple[Child, subprocess.Popen[bytes]] | None":
+        template, runner_id = self._template(), record.runner_id
+        try:
+            told = {**self._env(runner_id, record.revision), RUNNER_ID: runner_id}
+            env = {**os.environ, **template.env, **told}
+            output = self.log_path(runner_id)
+            return spawn(template.command, env=env, cwd=template.cwd, output=output)
         except OSError as why:
             program = template.command[0]
             how = f"cannot start {program!r} in {template.cwd}: {why.strerror or why}"
-            record = Record(runner_id, revision, 0, 0.0, now)
-            self.crashes.append(Crash(runner_id, revision, now, how, ()))
-            self._over[runner_id] = how
-            log.error("start_failed", extra={"runner": runner_id, "why": how})
-        else:
-            self._own[runner_id] = popen
-            record = Record(runner_id, revision, child.pid, child.started, now)
-        self._records.create(record)
-        self._known[runner_id] = record
+            self._not_started(record, how)
+            return None
+
+    def _not_started(self, record: Record, how: str) -> None:
+        self.crashes.append(Crash(record.runner_id, record.revision, record.created_at, how, ()))
+        self._over[record.runner_id] = how
+        log.error("start_failed", extra={"runner": record.runner_id, "why": how})
 
     async def write_intent(self, action: WriteIntent) -> bool:
         return self._stored(self._records.write_intent(action))
@@ -143,7 +183,9 @@ class ProcessBackend:
     def _stored(self, record: Record | None) -> bool:
         if record is None:
             return False
-        self._known[record.runner_id] = record
+        known = self._known[record.runner_id]
+        # What is written may not have its process yet, if it was found by what it was told.
+        self._known[record.runner_id] = replace(record, pid=known.pid, started=known.started)
         return True
 
     async def cancel_start(self, action: CancelStart) -> bool:
@@ -191,6 +233,10 @@ class ProcessBackend:
 
 def _child(record: Record) -> Child:
     return Child(record.pid, record.started)
+
+
+def _unwritten(why: OSError) -> str:
+    return f"its record cannot be written: {why.strerror or why}"
 
 
 def _exit_text(code: int | None) -> str:

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,6 +86,20 @@ def spawn(
     return Child(popen.pid, started), popen
 
 
+def find(is_it: Callable[[psutil.Process], bool]) -> Child | None:
+    """The process of which nothing is written down but what it was started with.
+
+    What it has started itself may have inherited that: the oldest, which heads its session.
+    """
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if os.getsid(process.pid) == process.pid and is_it(process):
+                found.append(Child(process.pid, process.create_time()))
+    alive = [child for child in found if child.alive()]
+    return min(alive, key=lambda child: child.started, default=None)
+
+
 def rotate(path: Path) -> None:
     """Copy a log that has grown too long to `.1` and truncate it; the writer appends on."""
     with contextlib.suppress(OSError):
@@ -94,12 +108,15 @@ def rotate(path: Path) -> None:
             os.truncate(path, 0)
 
 
-def tail(path: Path, lines: int) -> list[str]:
-    """The last lines of a file, [] when there is none."""
+def tail(path: Path, lines: int, since: int = 0) -> list[str]:
+    """The last lines of a file, [] when there is none.
+
+    Only those after byte `since`, unless the file was truncated meanwhile.
+    """
     try:
         with open(path, "rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - 64 * 1024))
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(since if since <= end else 0, end - 64 * 1024))
             text = file.read().decode("utf-8", "replace")
     except OSError:
         return []

@@ -4,26 +4,28 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from paddock.client.contexts import Context
 from paddock.pages import metrics_page, serve_pages
 from paddock_operator.autoscale.policy import policy_for
 from paddock_operator.backends.processes.backend import ProcessBackend
-from paddock_operator.backends.processes.child import Child
+from paddock_operator.backends.processes.claim import claimed
 from paddock_operator.backends.processes.orchestrator_child import OrchestratorChild
 from paddock_operator.backends.processes.status import pool_status
 from paddock_operator.backends.processes.template import ProcessTemplate, process_template
 from paddock_operator.model.manifest import AgentDeployment
-from paddock_operator.model.parse import ManifestError, check_transition, parse_manifest
+from paddock_operator.model.parse import (
+    ManifestError,
+    check_transition,
+    decoded,
+    parse_manifest,
+)
 from paddock_operator.observe.facts import facts_of
 from paddock_operator.observe.metrics import PoolKey, PoolMetrics
 from paddock_operator.observe.scene import Scene
@@ -39,8 +41,8 @@ SECOND_WALL_S = 60.0
 """Beyond the drain timeout: how long a runner that reported itself empty may take to exit."""
 
 
-class AlreadyUp(Exception):
-    """Another `paddock up` looks after this pool."""
+class StartCalledOff(Exception):
+    """It was told to stop before there was a pool to drain."""
 
 
 class PortTaken(Exception):
@@ -67,14 +69,12 @@ class LocalPool:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._source = str(options.manifest_path)
-        text = options.manifest_path.read_text()
-        self._manifest = parse_manifest(text, source=self._source)
+        self._manifest = self._read()
         self._seen = _stamp(options.manifest_path)
         self.name = self._manifest.name
         self.folder = options.state_dir / self.name
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._template = self._resolved(self._manifest)
-        self._pid_file = self.folder / "up.json"
         self._context = Context("", "")
         self._orchestrator = OrchestratorChild(
             name=self.name, folder=self.folder, port=options.port, env=options.env
@@ -92,11 +92,19 @@ class LocalPool:
         self._said = ""
         self._desired = -1
         self._signals = 0
-        self._stopping = False
+        self._adopted = 0
+        """Runners that an earlier `paddock up` left."""
+        self._starting: asyncio.Task[Context] | None = None
+        self._failing: dict[str, str] = {}
+        """Steps beside the passes that fail, with what was said of it."""
 
     @property
     def manifest(self) -> AgentDeployment:
         return self._manifest
+
+    def _read(self) -> AgentDeployment:
+        text = decoded(self._options.manifest_path.read_bytes(), source=self._source)
+        return parse_manifest(text, source=self._source)
 
     def _resolved(self, manifest: AgentDeployment) -> ProcessTemplate:
         folder = self._options.manifest_path.resolve().parent
@@ -107,26 +115,46 @@ class LocalPool:
     async def run(self, *, draining: bool = False) -> None:
         """Until the pool was told to go and every runner has left.
 
-        Raises `AlreadyUp`, `PortTaken`, and `OrchestratorFailed` if there is no orchestrator to
-        be had.
+        Raises `AlreadyUp`, `PortTaken`, `StartCalledOff`, and `OrchestratorFailed` if there is no
+        orchestrator to be had.
         """
-        self._claim()
-        try:
+        with claimed(self.folder, self.name):
             async with self._shown():
-                await self._run(draining)
-        finally:
-            self._pid_file.unlink(missing_ok=True)
+                with _on_signals(self._told_to_stop):
+                    await self._run(draining)
 
     async def _run(self, draining: bool) -> None:
-        self._orchestrator.ensure()
-        self._context = await asyncio.to_thread(self._orchestrator.wait_ready)
+        self._adopted = self._backend.adopt()
+        await self._start()
         log.info("up", extra={"pool": self.name, "url": self._context.url})
         for note in self._template.notes:
             log.info("manifest_note", extra={"note": note})
+        if self._adopted:
+            log.info("runners_adopted", extra={"count": self._adopted})
         await self._supervise(draining)
         if not self._options.keep_orchestrator:
             await asyncio.to_thread(self._orchestrator.stop)
         log.info("down", extra={"pool": self.name})
+
+    async def _start(self) -> None:
+        """Have an orchestrator that answers. One that was started for nothing does not stay."""
+        try:
+            self._orchestrator.ensure()
+            self._starting = asyncio.create_task(self._orchestrator.wait_ready())
+            self._context = await self._starting
+        except BaseException as why:
+            if self._orchestrator.started_here:
+                await asyncio.to_thread(self._orchestrator.stop)
+            if self._signals and isinstance(why, asyncio.CancelledError):
+                raise StartCalledOff(self._called_off()) from None
+            raise
+
+    def _called_off(self) -> str:
+        said = f"stopped before pool {self.name!r} was up"
+        if not self._adopted:
+            return said
+        left = f"{self._adopted} runners of an earlier `paddock up` go on"
+        return f"{said}; {left}, `paddock down {self.name}` ends them"
 
     @contextlib.asynccontextmanager
     async def _shown(self) -> AsyncIterator[None]:
@@ -142,49 +170,37 @@ class LocalPool:
                 log.info("metrics", extra={"url": f"http://127.0.0.1:{bound}/metrics"})
             yield
 
-    def _claim(self) -> None:
-        other = supervisor(self.folder)
-        if other is not None:
-            raise AlreadyUp(
-                f"pool {self.name!r} is already up (pid {other.pid}); "
-                f"`paddock down {self.name}` ends it"
-            )
-        pid = os.getpid()
-        started = psutil.Process(pid).create_time()
-        self._pid_file.write_text(json.dumps({"pid": pid, "started": started}))
-
     async def _supervise(self, draining: bool) -> None:
         link = OrchestratorLink(self._context.url, self._context.private_key)
-        adopted = self._backend.adopted > 0
-        if adopted:
-            log.info("runners_adopted", extra={"count": self._backend.adopted})
         reconciler = self._reconciler = Reconciler(
             self._manifest,
             self._backend,
             link,
-            policy_for(self._manifest, self._learned(), adopted=adopted),
+            policy_for(self._manifest, self._learned(), adopted=self._adopted > 0),
             on_pass=self._passed,
             status=lambda last: pool_status(last, self._backend, link.problem),
-            deleting=draining,
+            deleting=draining or self._signals > 0,
         )
-        with _on_signals(self._told_to_stop):
-            beside = [
-                asyncio.create_task(self._watch()),
-                asyncio.create_task(link.follow(reconciler.heard)),
-            ]
-            try:
+        try:
+            async with asyncio.TaskGroup() as group:
+                beside = [
+                    group.create_task(self._watch()),
+                    group.create_task(_followed(link, reconciler)),
+                ]
                 await reconciler.run()
-            finally:
                 for task in beside:
                     task.cancel()
-                await asyncio.wait(beside)
-                self._save_learned()
-                await link.close()
+        finally:
+            self._attempt("save what was learned", self._save_learned)
+            await link.close()
 
     def _told_to_stop(self) -> None:
         self._signals += 1
         reconciler = self._reconciler
         if reconciler is None:
+            # Runners that are there are drained, which takes an orchestrator.
+            if self._starting is not None and (not self._adopted or self._signals > 1):
+                self._starting.cancel()
             return
         if self._signals == 1:
             log.info("draining_pool", extra={"hint": "again to force"})
@@ -214,12 +230,27 @@ class LocalPool:
         saved_at = time.monotonic()
         while True:
             await asyncio.sleep(WATCH_S)
-            self._orchestrator.ensure()
-            self._reread()
+            self._attempt("keep the orchestrator", self._orchestrator.ensure)
+            self._attempt("follow the manifest", self._reread)
             if time.monotonic() - saved_at >= LEARNED_S:
-                self._save_learned()
-                self._backend.discard_old_logs()
+                self._attempt("save what was learned", self._save_learned)
+                self._attempt("discard old logs", self._backend.discard_old_logs)
                 saved_at = time.monotonic()
+
+    def _attempt(self, what: str, step: Callable[[], object]) -> None:
+        """A step that fails is told of, once while it fails alike, and is no other step's end."""
+        try:
+            step()
+        except Exception as why:
+            if self._failing.get(what) != str(why):
+                known = isinstance(why, OSError)
+                log.error(
+                    "step_failed", extra={"step": what, "why": str(why)},
+                    exc_info=None if known else why,
+                )  # fmt: skip
+            self._failing[what] = str(why)
+        else:
+            self._failing.pop(what, None)
 
     def _reread(self) -> None:
         """Follow the manifest's file. One that is wrong changes nothing, and is complained of."""
@@ -228,8 +259,7 @@ class LocalPool:
             return
         self._seen = stamp
         try:
-            text = self._options.manifest_path.read_text()
-            manifest = parse_manifest(text, source=self._source)
+            manifest = self._read()
             problems = check_transition(self._manifest, manifest, source=self._source)
             if manifest.name != self.name:
                 log.error("manifest_refused", extra={"why": "metadata.name cannot change"})
@@ -279,14 +309,14 @@ class LocalPool:
             draft.replace(self.folder / "learned.json")
 
 
-def supervisor(folder: Path) -> Child | None:
-    """The living `paddock up` of the pool in `folder`."""
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        raw = json.loads((folder / "up.json").read_text())
-        child = Child(int(raw["pid"]), float(raw["started"]))
-        if child.alive():
-            return child
-    return None
+async def _followed(link: OrchestratorLink, reconciler: Reconciler) -> None:
+    """Statistics, until cancelled: a pool that hears no more does not follow its calls."""
+    while True:
+        try:
+            await link.follow(reconciler.heard)
+        except Exception as why:
+            log.error("statistics_failed", extra={"why": str(why)}, exc_info=why)
+        await asyncio.sleep(WATCH_S)
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
@@ -298,7 +328,7 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 
 @contextlib.contextmanager
-def _on_signals(told: Any) -> Any:
+def _on_signals(told: Callable[[], None]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told)

@@ -28,6 +28,7 @@ class Record:
     runner_id: str
     revision: str
     pid: int
+    """0: it is about to be started, or was and nobody came to say so."""
     started: float
     """The kernel's start time of the pid: another process with the number is not this one."""
     created_at: float
@@ -56,7 +57,8 @@ class Records:
             records[record.runner_id] = record
         return records
 
-    def create(self, record: Record) -> None:
+    def put(self, record: Record) -> None:
+        """Write it down, as it is. Raises `OSError`, and then what stood there stands."""
         with self._locked():
             self._write(record)
 
@@ -96,11 +98,15 @@ class Records:
     def _write(self, record: Record) -> Record:
         path = self._path(record.runner_id)
         draft = path.with_suffix(f".{os.getpid()}.tmp")
-        with open(draft, "wb") as file:
-            file.write(msgspec.json.encode(record))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+        try:
+            with open(draft, "wb") as file:
+                file.write(msgspec.json.encode(record))
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
         return record
 
     @contextmanager

@@ -100,9 +100,14 @@ class CommitLog:
         self._size += written
 
     def _close(self) -> None:
-        os.close(self._descriptor)
-        self._descriptor = -1
-        self._closed.append((self._path, self._next - 1))
+        descriptor, self._descriptor = self._descriptor, -1
+        os.close(descriptor)
+        if self._size > len(self._header):
+            self._closed.append((self._path, self._next - 1))
+            return
+        # No entry is in it, so that the next segment has its name and must not be forgotten.
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
 
 
 def segment_path(database: Path, number: int) -> Path:
