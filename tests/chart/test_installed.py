@@ -77,10 +77,12 @@ async def test_after_an_installation_a_pool_is_all_that_a_call_needs(
     assert {monitor["metadata"]["name"] for monitor in monitors} == shown.keys()
     async with httpx.AsyncClient(trust_env=False) as http:
         for monitor in monitors:
-            pages = [(await http.get(url)).text for url in installation.targets(monitor)]
+            targets = installation.targets(monitor)
+            pages = [(await http.get(url)).text for url in targets]
             lines = shown[monitor["metadata"]["name"]]
             assert [any(line in page for page in pages) for line in lines] == [True] * len(lines)
-            assert len(pages) == len(lines)
+            # A pool that saw its first call wait may have made another runner.
+            assert len(set(targets)) == len(targets) >= len(lines)
 
 
 @asynccontextmanager
