@@ -19,7 +19,7 @@ class ClusterShow(Show):
 
     stage: ClusterStage
     first_runner_s: float = 90.0
-    settle_s: float = 120.0
+    settle_s: float = 300.0
     fade_callers: int = 60
     fade_s: float = 85.0
     old: set[str] = field(default_factory=set)

@@ -52,7 +52,7 @@ class Operator(Reader):
         self._pushed = home / "pushed.tar"
         commands = home / "bin"
         commands.mkdir()
-        (home / "backup").mkdir()
+        (home / "kept").mkdir()  # the volume is `home`, and has a backup of its own
         for tool in (cluster.kubectl, cluster.helm, Path(sys.executable).with_name("paddock")):
             (commands / tool.name).symlink_to(tool)
         (commands / "docker").write_text(_DOCKER)
@@ -61,7 +61,7 @@ class Operator(Reader):
             **os.environ, "HOME": str(home), "KUBECONFIG": str(cluster.kubeconfig),
             "XDG_CACHE_HOME": str(cache_folder().parent),  # where images are kept
             "PATH": f"{commands}:{os.environ['PATH']}",
-            "PADDOCK_CONTEXTS": str(home / "contexts.json"), "BACKUP": str(home / "backup"),
+            "PADDOCK_CONTEXTS": str(home / "contexts.json"), "BACKUP": str(home / "kept"),
         }  # fmt: skip
         super().__init__(CHECKOUT, environ, logs=home, patience_s=800)
         self.words["(?<=[ =])REGISTRY/"] = f"{REGISTRY}/"
