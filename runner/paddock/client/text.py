@@ -83,8 +83,6 @@ class TextChannel:
         self._outgoing: Outgoing[Any] = Outgoing()
         self._incoming = Incoming()
         self._socket: ClientConnection | None = None
-        self._again_s = 0.1
-        """First ceiling of the pause before a new socket."""
         # Frames must leave in the order of their numbers: the other side drops what is out of it.
         self._sending = asyncio.Lock()
         self._hung_up = False
@@ -203,8 +201,6 @@ class TextChannel:
     def _lost(self, socket: ClientConnection) -> None:
         if self._socket is socket:
             self._socket = None
-        # Who said more than the agent takes gives it time; who lost a socket is back at once.
-        self._again_s = 1.0 if socket.close_code == closing.TRY_AGAIN_LATER else 0.1
         hopeless = _HOPELESS.get(socket.close_code or 0)
         if hopeless is not None and not self._closed:
             raise ChannelLost(hopeless)
@@ -223,7 +219,7 @@ class TextChannel:
             raise Unreachable(0, "unreachable", f"no text channel at {self.url}: {shown}") from None
 
     async def _open_again(self) -> None:
-        backoff = Backoff(first_s=self._again_s, ceiling_s=2.0)
+        backoff = Backoff(first_s=0.1, ceiling_s=2.0)
         loop = asyncio.get_running_loop()
         until = loop.time() + self.give_up_after_s
         while self._socket is None and self.ended is None and not self._closed:
