@@ -145,6 +145,25 @@ async def test_a_caller_that_is_ahead_of_its_agent_is_closed_and_its_call_goes_o
     assert await server.ended(started["sessionId"]) == ("completed", "hangup")
 
 
+async def test_what_a_caller_says_to_an_agent_that_is_slow_arrives_once_and_in_order(
+    server: Server, run_agent: StartRunner
+) -> None:
+    """Its answers are short: of an agent, too, only so much is kept for a caller who is away."""
+    runner = await run_agent()
+    started = await server.begin(brief=True)
+    said = [f"{number} {'x' * 3000}" for number in range(200)]
+    async with TextChannel.connect(started["textUrl"], started["token"]) as channel:
+        assert await heard(channel) == "hello"
+        runner.signal(signal.SIGSTOP)
+        for text in said:
+            await channel.say(text)
+        listening = asyncio.create_task(heard(channel))  # which dials again and again
+        await eventually(lambda: server.text().count("caller_ahead") > 1)
+        runner.signal(signal.SIGCONT)
+        answers = [await listening, *[await heard(channel) for _ in said[1:]]]
+    assert answers == [f"heard {number}" for number in range(200)]
+
+
 @pytest.mark.parametrize(
     ("begin", "part"),
     [

@@ -3,7 +3,8 @@
 What a call does depends on its data: `{"crash": true}` raises, `{"exit": "bot"}` asks for the end
 of the process in one of the EXITS, `{"entered": path}` writes a line there first, `{"stubborn":
 seconds}` takes that long to clean up, `{"until": path}` until a file is there, which is removed
-then. Otherwise it repeats what it hears; at "bye" it ends the call as "sold".
+then. Otherwise it repeats what it hears, of which `{"brief": true}` leaves the first word; at "bye"
+it ends the call as "sold".
 """
 
 import asyncio
@@ -81,7 +82,7 @@ async def entrypoint(ctx: CallContext) -> None:
             await asyncio.sleep(0.5)
             await session.say(f"heard {text}")
         else:
-            await session.say(f"heard {text}")
+            await session.say(f"heard {text.split()[0] if data.get('brief') else text}")
 
     async def warned(seconds: float) -> None:
         await session.say(f"warned {seconds:.0f} s before the end")
