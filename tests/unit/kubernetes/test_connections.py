@@ -20,7 +20,16 @@ from paddock_operator.model.resource import parse_connection
 SECRETS = "/api/v1/namespaces/n/secrets"
 
 
-BAD_KEYS = ("schlüssel", "sk_secret\nrk_other", "sk_secret other", "sk_secret\tx", "s\0", " \n")
+BAD_KEYS = (
+    "schlüssel",
+    "sk_secret\nrk_other",
+    "sk_secret other",
+    "sk_secret\tx",
+    "s\0",
+    " \n",
+    " sk_two",
+    "sk_two ",
+)
 
 
 class World:
@@ -123,8 +132,9 @@ async def test_a_secret_of_no_use_is_told(world: World, data: dict[str, str], sa
     assert world.connections.of("n", "default").link is None
 
 
-async def test_white_space_around_a_key_is_nothing(world: World) -> None:
-    world.secret(apiKey=" sk_two\n", runnerKey="rk_one\n")
+async def test_the_end_of_a_line_behind_a_key_is_nothing(world: World) -> None:
+    """As for the runners, who are given the secret as it is, and refuse what is refused here."""
+    world.secret(apiKey="sk_two\r\n", runnerKey="rk_one\n")
     await world.change()
     assert world.problem == ""
     assert world.links[0].api_key == "sk_two"

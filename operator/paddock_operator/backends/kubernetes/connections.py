@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from paddock.client.server import checked_key
+from paddock.errors import ConfigurationError
 from paddock_operator.backends.kubernetes.client import KubeClient
 from paddock_operator.backends.kubernetes.errors import Forbidden, NotFound
 from paddock_operator.backends.kubernetes.pods import Endpoint
-from paddock_operator.model.base import matches
 from paddock_operator.model.connection import OrchestratorConnection
 from paddock_operator.model.resource import Resource
 from paddock_operator.observe.facts import ConnectionProblem, ConnectionTrouble
@@ -25,7 +26,6 @@ log = logging.getLogger("paddock.connections")
 FOLLOW_AGAIN_S = 1.0
 
 _KEYS = ("apiKey", "runnerKey")
-_KEY = "^[!-~]+$"
 
 Key = tuple[str, str]
 """Namespace and name."""
@@ -249,13 +249,13 @@ class Connections:
 
 
 def _key(coded: str) -> str | None:
-    """A key of the secret without the white space around it; None for what cannot be one. Its
-    value is never told: it may be a key and something else."""
+    """A key of the secret, by the rule of the runners that are given the same secret; None for what
+    cannot be one. Its value is never told: it may be a key and something else."""
     try:
-        text = base64.b64decode(coded, validate=True).decode("ascii").strip()
-    except (binascii.Error, UnicodeDecodeError):
+        text = base64.b64decode(coded, validate=True).decode("ascii")
+        return checked_key(text, "the secret") or None
+    except (binascii.Error, UnicodeDecodeError, ConfigurationError):
         return None
-    return text if matches(_KEY, text) else None
 
 
 class _Unusable(Exception):
