@@ -31,6 +31,7 @@ _VALUES: dict[str, Any] = {
 }
 _OPERATOR = "app.kubernetes.io/component=operator"
 _PATIENCE_S = 90.0
+_GONE, _CHANGED = 404, 409
 _POOLS = "/apis/paddock.dev/v1alpha1/namespaces"
 Say = Callable[[str], None]
 
@@ -68,13 +69,24 @@ class ClusterStage:
     def evict_all(self) -> None:
         """Ask for the eviction of each runner, as `kubectl drain` would.
 
-        One whose pod was not started yet may go: no budget holds such a pod.
+        One whose pod was not started yet may go: no budget holds such a pod. Nor does one hold a
+        pod that is ending, so each is asked for as it was seen, and looked at again if it changed.
         """
-        for pod in self.pods():
-            if "deletionTimestamp" not in pod["metadata"]:
-                status = evict(self.cluster.client, self.namespace, pod["metadata"]["name"])
-                if pod["status"].get("phase") == "Running":
-                    self.evictions.append(status)
+        asking = self.pods()
+        while asking:
+            changed = [pod["metadata"]["name"] for pod in asking if self._evict(pod) == _CHANGED]
+            asking = [pod for pod in self.pods() if pod["metadata"]["name"] in changed]
+
+    def _evict(self, pod: dict[str, Any]) -> int:
+        meta = pod["metadata"]
+        if "deletionTimestamp" in meta:
+            return _GONE
+        status = evict(
+            self.cluster.client, self.namespace, meta["name"], seen=meta["resourceVersion"]
+        )
+        if status not in (_CHANGED, _GONE) and pod["status"].get("phase") == "Running":
+            self.evictions.append(status)
+        return status
 
     def kill_operator(self) -> None:
         """kill -9 of its pod; its Deployment starts a new one."""

@@ -97,6 +97,26 @@ def test_a_budget_of_all_pods_refuses_eviction(
 
 
 @pytest.mark.api
+def test_an_eviction_of_a_pod_as_it_was_seen_takes_none_that_has_changed(
+    cluster: Cluster, namespace: str
+) -> None:
+    """Not even where no budget holds it: it is ending, or was never started."""
+    client, path = cluster.client, path_of(namespace, "held")
+    seen = client.create(path_of(namespace), pod("held", nodeName="nowhere"))
+    play_kubelet(client, namespace, "held", ready=True)
+    _protect(cluster, namespace, "held")
+    assert evict(client, namespace, "held", seen=_version(client.get(path))) == 429
+    assert client.ask("DELETE", path).status == 200
+
+    assert evict(client, namespace, "held", seen=_version(seen)) == 409
+    assert evict(client, namespace, "held", seen=_version(client.get(path))) == 201
+
+
+def _version(found: dict[str, Any]) -> str:
+    return str(found["metadata"]["resourceVersion"])
+
+
+@pytest.mark.api
 def test_the_apiserver_restarts_on_the_same_port_and_data(
     cluster: Cluster, control_plane: ControlPlane, namespace: str
 ) -> None:

@@ -233,12 +233,14 @@ class Operated:
         return {pod["metadata"]["name"]: pod for pod in pods}
 
     async def settled(self, count: int, *, within_s: float = 45) -> dict[str, Json]:
-        """The pods, once so many serve and there is no other, as the status says too."""
+        """The pods, once so many serve and there is no other, as the status of this spec says."""
 
         async def look() -> Json | None:
-            pods, status = await self.pods(), await self.status()
+            pods, pool = await self.pods(), await self.pool()
+            status = pool.get("status", {})
+            seen = status.get("observedGeneration") == pool["metadata"]["generation"]
             same = len(pods) == count == status.get("ready") == status.get("replicas")
-            return {"pods": pods} if same and not status["draining"] else None
+            return {"pods": pods} if seen and same and not status["draining"] else None
 
         found = await eventually(look, within_s=within_s, what=f"{count} settled runners")
         pods: dict[str, Json] = found["pods"]

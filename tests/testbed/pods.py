@@ -73,10 +73,16 @@ def play_kubelet(client: ApiClient, namespace: str, name: str, *, ready: bool) -
     client.merge(f"{path_of(namespace, name)}/status", {"status": status})
 
 
-def evict(client: ApiClient, namespace: str, name: str) -> int:
-    """Ask for the pod's eviction; the status of the answer: 201 going, 429 protected."""
-    eviction = {
+def evict(client: ApiClient, namespace: str, name: str, *, seen: str = "") -> int:
+    """Ask for the pod's eviction; the status of the answer: 201 going, 429 protected.
+
+    With `seen`, its resource version, 409 if it may go but is no longer what was seen: the API
+    server lets any pod go that is ending already.
+    """
+    eviction: dict[str, Any] = {
         "apiVersion": "policy/v1", "kind": "Eviction",
         "metadata": {"name": name, "namespace": namespace},
     }  # fmt: skip
+    if seen:
+        eviction["deleteOptions"] = {"preconditions": {"resourceVersion": seen}}
     return client.ask("POST", f"{path_of(namespace, name)}/eviction", eviction).status

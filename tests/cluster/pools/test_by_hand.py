@@ -63,16 +63,26 @@ async def test_a_drain_that_somebody_garbled_is_begun_anew_and_cuts_nothing(
     await world.patch({"replicas": 2})
     await world.settled(2)
     await world.patch({"replicas": 1})
-    leaving = (await world.draining("ScaleDown"))["metadata"]["name"]
+    leaving = (await world.draining("ScaleDown"))["metadata"]
+
+    told = int(leaving["annotations"]["paddock.dev/drain-epoch"])
+    async with world.caller() as client:
+
+        async def obeyed() -> bool:
+            known = {r.runner_id: r for r in await client.runners.list(POOL)}
+            return known[leaving["name"]].drain_epoch == told
+
+        await eventually(obeyed, what="a runner that obeys")
+
     garbled = ["paddock.dev/drain-epoch=soon", "paddock.dev/mode=never", "--overwrite"]
-    await _kubectl(world, cluster, "annotate", "pod", leaving, *garbled)
+    await _kubectl(world, cluster, "annotate", "pod", leaving["name"], *garbled)
 
     async def begun_anew() -> bool:
-        notes = (await world.pods())[leaving]["metadata"]["annotations"]
+        notes = (await world.pods())[leaving["name"]]["metadata"]["annotations"]
         epoch: str = notes["paddock.dev/drain-epoch"]
-        return epoch.isdecimal() and int(epoch) > 2
+        return epoch.isdecimal() and int(epoch) > told
 
-    await eventually(begun_anew, within_s=45, what="an intent beyond what the runner obeys")
+    await eventually(begun_anew, what="an intent beyond what the runner obeys")
     for call in calls:
         await call.ask("two")
         await call.hang_up()
