@@ -54,6 +54,10 @@ SETTLE_S = 5.0
 """How long after its drain a runner that cannot report must have been seen idle: an assignment
 sent before the orchestrator heard of the drain is answered within 2 s or tried elsewhere."""
 
+UNHEARD = 16
+"""How many intents may have been written, and obeyed, of which no report was heard yet. An epoch
+that two intents had would be obeyed as the first of them and taken for the second."""
+
 _FOR_DEMAND = (DrainReason.SCALE_DOWN, DrainReason.ROLLOUT)
 """Drains that other demand may call off."""
 
@@ -90,11 +94,11 @@ def last_known(runner: RunnerView) -> Intent:
     """What the next intent follows: the stored one, or a later one that is stored no more.
 
     A runner obeys no epoch below its own. If its intent was lost, by hand or with an object that
-    was restored, what it reports says how far it is.
+    was restored, what it reports says how far it is, and `UNHEARD` how much further it may be.
     """
     intent, report = runner.intent, runner.report
     reached = max(0, intent.drain_epoch, 0 if report is None else report.drain_epoch)
-    return intent if reached == intent.drain_epoch else Intent(drain_epoch=reached)
+    return intent if reached == intent.drain_epoch else Intent(drain_epoch=reached + UNHEARD)
 
 
 def has_lost_intent(runner: RunnerView) -> bool:

@@ -15,7 +15,7 @@ from paddock_operator.plan.actions import (
     Tell,
     WriteIntent,
 )
-from paddock_operator.plan.drain import DEADLINE_SLACK_S
+from paddock_operator.plan.drain import DEADLINE_SLACK_S, UNHEARD
 from paddock_operator.plan.planner import plan
 from paddock_operator.plan.view import (
     BarrierReport,
@@ -265,7 +265,7 @@ def test_an_intent_that_its_runner_is_past_is_written_anew_beyond_it(lost: Inten
     past = runner("r", 2, intent=lost, report=BarrierReport(7, 2))
     actions = plan(pool(past), want(1), NOW).actions
     (write,) = [action for action in actions if isinstance(action, WriteIntent)]
-    assert write == WriteIntent("r", lost, structs.replace(lost, drain_epoch=8))
+    assert write == WriteIntent("r", lost, structs.replace(lost, drain_epoch=7 + UNHEARD + 1))
 
 
 def test_a_drain_begins_beyond_what_its_runner_reports() -> None:
@@ -273,9 +273,9 @@ def test_a_drain_begins_beyond_what_its_runner_reports() -> None:
     (write,) = plan(pool(past), want(0), NOW).actions
     assert isinstance(write, WriteIntent)
     assert (write.before, write.after.drain_epoch, write.after.mode) == (
-        Intent(-1), 8, Mode.DRAIN,
+        Intent(-1), 7 + UNHEARD + 1, Mode.DRAIN,
     )  # fmt: skip
     mute = structs.replace(past, report=None)
     (write,) = plan(pool(mute), want(0), NOW).actions
     assert isinstance(write, WriteIntent)
-    assert write.after.drain_epoch == 1, "an epoch that is told"
+    assert write.after.drain_epoch == UNHEARD + 1, "nothing was heard: it may have obeyed some"
