@@ -9,12 +9,15 @@ from paddock.findings import Finding, doubtful, fine, wrong
 from paddock_operator.backends.kubernetes.client import KubeClient
 from paddock_operator.backends.kubernetes.errors import Forbidden, KubeError, NoAccess, NotFound
 from paddock_operator.backends.kubernetes.permissions import missing_permissions
+from paddock_operator.backends.kubernetes.retry import Retries
 from paddock_operator.backends.kubernetes.words import LEASE, connections_path, pools_path
 from paddock_operator.model.crd import DEFINITIONS
 
 OLDEST = 29
 """Minor version of the oldest Kubernetes that is supported."""
 APPLY = "paddock crds | kubectl apply --server-side -f -"
+PATIENCE_S = 5.0
+"""Somebody waits, and wants to know that there is no answer."""
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _LEASES = "/apis/coordination.k8s.io/v1/leases"
 _HEALTHY = {
@@ -30,7 +33,8 @@ async def cluster_findings(
 ) -> AsyncIterator[Finding]:
     """Look, and change nothing. `namespace` "" is all of them."""
     file = Path(kubeconfig) if kubeconfig else None
-    async with KubeClient.connect(file, context) as client:
+    hasty = Retries(give_up_after_s=PATIENCE_S)
+    async with KubeClient.connect(file, context, timeout_s=PATIENCE_S, retries=hasty) as client:
         try:
             version = await client.get("/version")
         except (KubeError, NoAccess) as why:
