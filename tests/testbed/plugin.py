@@ -59,6 +59,11 @@ class TierSession:
         self._run: Counter[str] = Counter()
         self._unmet = ""
 
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Those that need a cluster first: of two processes one gets them all, and the other need
+        not have a cluster as well."""
+        items.sort(key=lambda item: tier_of(item) is None)
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         needed = {need for item in session.items for need in _needs_of(item)}
         if not needed or session.config.option.collectonly:
