@@ -1,8 +1,13 @@
 """An agent's code may end its own call, and never the process: other calls are on in it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import ParamSpec, TypeVar
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
+
+log = logging.getLogger("paddock.runner")
+
+_OF_ALL = "would end every call of this runner"
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -12,10 +17,8 @@ class AgentExited(Exception):
     """An agent's code asked for the end of the process; says what to do instead."""
 
     def __init__(self, why: BaseException) -> None:
-        code = "" if getattr(why, "code", None) is None else repr(why.code)  # type: ignore[attr-defined]
-        what = f"sys.exit({code})" if isinstance(why, SystemExit) else type(why).__name__
         super().__init__(
-            f"{what} would end every call of this runner, so it ended this one: "
+            f"{_name(why)} {_OF_ALL}, so it ended this one: "
             "return, raise an Exception, or await session.end() instead"
         )
 
@@ -31,3 +34,26 @@ async def contained(code: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.
         raise
     except BaseException as why:
         raise AgentExited(why) from why
+
+
+def run_to_its_end(main: Coroutine[Any, Any, None]) -> None:
+    """As `asyncio.run`, but only the end of `main` is the end.
+
+    asyncio ends its loop where a task or a callback that nobody awaits, such as one that an agent
+    began, raises `SystemExit`. Here that task is over, it is logged, and the loop goes on.
+    """
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        task = loop.create_task(main)
+        while not task.done():
+            try:
+                loop.run_until_complete(task)
+            except SystemExit as why:
+                if task.done():
+                    raise
+                log.error("exit_refused", extra={"why": f"{_name(why)} {_OF_ALL}"}, exc_info=why)
+
+
+def _name(why: BaseException) -> str:
+    code = "" if getattr(why, "code", None) is None else repr(why.code)  # type: ignore[attr-defined]
+    return f"sys.exit({code})" if isinstance(why, SystemExit) else type(why).__name__

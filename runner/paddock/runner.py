@@ -14,6 +14,7 @@ from paddock._bridge import Ending
 from paddock._call import Call, utc_ms
 from paddock._control import ControlSocket
 from paddock._deadline import DrainDeadline
+from paddock._exits import run_to_its_end
 from paddock._host import describe_host
 from paddock._process import age_ms, stop_signals, touch_heartbeat
 from paddock.context import CallContext
@@ -121,7 +122,7 @@ class AgentRunner:
         if not logging.getLogger().handlers:
             logs.configure("text", "info")
         try:
-            asyncio.run(self.run())
+            run_to_its_end(self.run())
         except PaddockError as why:
             sys.exit(f"paddock: {why}")
         if self._forced:

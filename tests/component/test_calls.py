@@ -91,6 +91,7 @@ async def test_an_entrypoint_that_raises_is_entered_once_and_ends_in_error(
     ("where", "said"),
     [
         ("entrypoint", "sys.exit(0)"),
+        ("task", "sys.exit(0)"),
         ("bot", "sys.exit(0)"),
         ("turn", "sys.exit(0)"),
         ("interrupt", "KeyboardInterrupt"),

@@ -42,6 +42,10 @@ async def exiting_bot(args: SessionArguments) -> None:
     sys.exit(0)
 
 
+async def exiting_task(ctx: CallContext) -> None:
+    await asyncio.gather(asyncio.create_task(exiting(ctx)))
+
+
 class Quitter:
     """A brain that answers nothing."""
 
@@ -58,6 +62,7 @@ async def exiting_in_a_turn(ctx: CallContext) -> None:
 EXITS = {
     "entrypoint": exiting,
     "interrupt": interrupted,
+    "task": exiting_task,
     "bot": as_entrypoint(exiting_bot),
     "turn": exiting_in_a_turn,
 }

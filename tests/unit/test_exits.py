@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from paddock._exits import AgentExited, contained
+from paddock._exits import AgentExited, contained, run_to_its_end
 from paddock.hooks import Hooks
 
 
@@ -65,3 +65,37 @@ async def test_a_hook_that_exits_keeps_no_other_from_being_called() -> None:
 
     await asyncio.create_task(hooks.fire("call_start"))
     assert called == ["second"]
+
+
+def test_an_exit_in_a_task_that_nobody_awaits_ends_that_task_only(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    done: list[str] = []
+
+    async def leave() -> None:
+        sys.exit("enough")
+
+    async def other() -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        done.append("other")
+
+    async def main() -> None:
+        leaving, going_on = asyncio.create_task(leave()), asyncio.create_task(other())
+        asyncio.get_running_loop().call_soon(sys.exit, 3)
+        await asyncio.wait([leaving, going_on])
+        done.append("main")
+
+    run_to_its_end(main())
+    assert done == ["other", "main"]
+    said = [str(vars(record)["why"]) for record in caplog.records]
+    assert [why.split(" would ")[0] for why in said] == ["sys.exit('enough')", "sys.exit(3)"]
+
+
+@pytest.mark.parametrize("raised", [SystemExit(2), KeyboardInterrupt(), LookupError("x")])
+def test_what_ends_the_main_task_ends_it_all(raised: BaseException) -> None:
+    async def main() -> None:
+        raise raised
+
+    with pytest.raises(type(raised)):
+        run_to_its_end(main())
