@@ -20,6 +20,9 @@ class ClusterShow(Show):
     stage: ClusterStage
     first_runner_s: float = 90.0
     settle_s: float = 300.0
+    burst_hold_s: tuple[float, float] = (20.0, 28.0)
+    """The killed runner's calls last until it is known to be gone: by the next of its name, which
+    takes as long as a pod does to start, or after 30 s."""
     fade_callers: int = 60
     fade_s: float = 85.0
     old: set[str] = field(default_factory=set)
