@@ -42,7 +42,8 @@ async def test_a_burst_makes_it_grow_and_afterwards_it_shrinks_with_no_call_cut(
     await world.settled(1)
     tally = Tally()
     async with world.caller() as client:
-        script = Script(lines=("Hello!", "Bye then."), hold_s=6, answer_timeout_s=60)
+        # Long enough for all of them to be there when the operator looks, however slow it is.
+        script = Script(lines=("Hello!", "Bye then."), hold_s=15, answer_timeout_s=60)
         await play_all(client, POOL, [n * 0.1 for n in range(7)], script, tally)
 
     assert tally.summary()["completed"] == 7, tally.summary()

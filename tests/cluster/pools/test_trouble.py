@@ -21,7 +21,7 @@ REQUESTS = "paddock_operator_apiserver_requests_total"
 
 
 async def test_a_wrong_key_is_told_of_the_connection_and_its_pools(world: Operated) -> None:
-    await world.secret("sk_wrong")
+    await world.begin_anew_with("sk_wrong")
     await world.apply()
     said = await world.condition("OrchestratorReachable", "False", "Unauthorized")
     assert "apiKey" in said["message"]
@@ -35,7 +35,7 @@ async def test_a_wrong_key_is_told_of_the_connection_and_its_pools(world: Operat
 
 
 async def test_a_secret_that_is_not_there_is_named(world: Operated) -> None:
-    await world.client.delete(world.secret_path)
+    await world.begin_anew_with(None)
     await world.apply()
     said = await world.condition("OrchestratorReachable", "False", "Unauthorized")
     assert "'keys'" in said["message"]
