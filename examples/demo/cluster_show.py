@@ -15,7 +15,8 @@ OPERATOR_AT_S, EVICT_AT_S, CORDON_AT_S, UNCORDON_AT_S = 34.0, 38.0, 56.0, 62.0
 class ClusterShow(Show):
     """Runners are pods, and are looked at through the API server too."""
 
-    may_refuse_for = ("no_runners", "draining")  # while the only node is cordoned
+    # While the only node is cordoned; the last for a start that a runner was just offered then.
+    may_refuse_for = ("no_runners", "draining", "start_timeout")
 
     stage: ClusterStage
     first_runner_s: float = 90.0
