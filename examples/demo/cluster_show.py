@@ -15,11 +15,15 @@ OPERATOR_AT_S, EVICT_AT_S, CORDON_AT_S, UNCORDON_AT_S = 34.0, 38.0, 56.0, 62.0
 class ClusterShow(Show):
     """Runners are pods, and are looked at through the API server too."""
 
-    may_refuse_for = ("no_runners", "draining")  # while the only node is cordoned
+    # While the only node is cordoned; the last for a start that a runner was just offered then.
+    may_refuse_for = ("no_runners", "draining", "start_timeout")
 
     stage: ClusterStage
     first_runner_s: float = 90.0
     settle_s: float = 300.0
+    burst_hold_s: tuple[float, float] = (20.0, 28.0)
+    """The killed runner's calls last until it is known to be gone: by the next of its name, which
+    takes as long as a pod does to start, or after 30 s."""
     fade_callers: int = 60
     fade_s: float = 85.0
     old: set[str] = field(default_factory=set)

@@ -18,7 +18,7 @@ class Evidence:
     refused: int
     refused_with_429: int
     refused_without_runners: int
-    """With a 503, at a time when the show itself had left the pool without a runner that serves."""
+    """With a 503 or 504, while the show itself had left the pool without a runner that serves."""
     started: int
     peak_demand: int
     """Most sessions in flight and queued at once."""
@@ -66,7 +66,7 @@ def verdicts(seen: Evidence) -> list[Verdict]:
             and seen.refused == seen.refused_with_429 + seen.refused_without_runners,
             f"{seen.refused_with_429} of {seen.refused} refused starts"
             + (
-                f", {seen.refused_without_runners} a 503 while no runner could serve"
+                f", {seen.refused_without_runners} a 503 or 504 while no runner could serve"
                 if seen.refused_without_runners
                 else ""
             ),

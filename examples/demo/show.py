@@ -16,6 +16,8 @@ from stage import NAME
 
 RAMP_S, BURST_AT_S, KILL_AT_S, ROLL_AT_S, FADE_S = 20.0, 22.0, 27.0, 31.0, 55.0
 BURST = 26
+LATE, LATE_EVERY_S = 9, 0.5
+"""Callers after the burst, who find the pool full: it is still so when the show looks next."""
 SETTLE_S = 90.0
 HOLD_S = (5.0, 12.0)
 
@@ -54,6 +56,7 @@ class Show:
     act: str = "warming up"
     first_runner_s: float = 60.0
     settle_s: float = SETTLE_S
+    burst_hold_s: tuple[float, float] = HOLD_S
     fade_callers: int = 18
     fade_s: float = FADE_S
     _looked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -84,13 +87,15 @@ class Show:
 
     async def _callers(self) -> None:
         dice = random.Random(7)
-        arrivals = [(n + 0.5) ** 0.5 * 5.0 for n in range(16)]
-        arrivals += [BURST_AT_S + n * 0.01 for n in range(BURST)]
+        arrivals = [((n + 0.5) ** 0.5 * 5.0, HOLD_S) for n in range(16)]
+        burst = [BURST_AT_S + n * 0.01 for n in range(BURST)]
+        burst += [BURST_AT_S + (n + 1) * LATE_EVERY_S for n in range(LATE)]
+        arrivals += [(at, self.burst_hold_s) for at in burst]
         fade = [ROLL_AT_S + 1.0 + n * 0.7 for n in range(self.fade_callers)]
-        arrivals += [at for at in fade if at < self.fade_s - 8.0]
+        arrivals += [(at, HOLD_S) for at in fade if at < self.fade_s - 8.0]
         async with asyncio.TaskGroup() as group:
-            for at in sorted(arrivals):
-                hold_s = dice.uniform(*HOLD_S)
+            for at, between in sorted(arrivals):
+                hold_s = dice.uniform(*between)
                 script = Script(("Hello!", "What can you do?", "Good bye."), hold_s=hold_s)
                 group.create_task(
                     play_all(
@@ -149,8 +154,12 @@ class Show:
 
     async def _watch(self) -> None:
         while True:
-            await self.look()
-            self._looked.set()
+            try:
+                await self.look()
+            except Exception as why:  # what comes to pass meanwhile is seen the next time
+                self.say(f"not seen: {why}")
+            else:
+                self._looked.set()
             await asyncio.sleep(0.25)
 
     async def look(self) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fakes.waiting import eventually
 from paddock_operator.backends.kubernetes.client import KubeClient
 from paddock_operator.backends.kubernetes.errors import (
     AlreadyExists,
@@ -21,6 +22,7 @@ from paddock_operator.backends.kubernetes.errors import (
     Unauthorized,
 )
 from paddock_operator.backends.kubernetes.retry import Retries
+from paddock_operator.backends.kubernetes.watching import WatchEvent
 from testbed import kubeconfig
 from testbed.cluster import Cluster
 from testbed.control_plane import ControlPlane
@@ -342,15 +344,20 @@ async def test_a_used_up_quota_is_not_a_missing_right(
         quotas, {"metadata": {"name": "none"}, "spec": {"hard": {"count/configmaps": "0"}}}
     )
 
-    def known() -> bool:
-        return bool(cluster.client.get(f"{quotas}/none").get("status", {}).get("hard"))
+    maps, one = f"/api/v1/namespaces/{namespace}/configmaps", {"metadata": {"name": "one"}}
 
-    await asyncio.to_thread(wait_until, "quota known", known, within_s=60)
+    async def in_force() -> bool:
+        try:
+            await kube.dry_run_create(maps, one)
+        except QuotaExceeded:
+            return True
+        except Forbidden:
+            pass  # the quota is known, but its use is not counted yet
+        return False
 
+    await eventually(in_force, within_s=60, what="the quota in force")
     with pytest.raises(QuotaExceeded):
-        await kube.create(
-            f"/api/v1/namespaces/{namespace}/configmaps", {"metadata": {"name": "one"}}
-        )
+        await kube.create(maps, one)
 
 
 async def test_a_missing_right_is_refused_and_foretold(
@@ -452,9 +459,12 @@ async def test_a_quiet_watch_ends_in_time_with_a_bookmark(kube: KubeClient, name
     started = (await kube.list(maps)).resource_version
     other = (await kube.create(maps, {"metadata": {"name": "other"}})).object
 
-    watching = kube.watch(maps, resource_version=started, labels="none=such", timeout_s=10)
-    events = [event async for event in watching]
+    async def heard() -> list[WatchEvent]:
+        watching = kube.watch(maps, resource_version=started, labels="none=such", timeout_s=10)
+        return [event async for event in watching]
 
+    # It is sent in the last two seconds: a server that stood still then has not sent it.
+    events = await eventually(heard, within_s=60, what="a bookmark")
     assert {event.type for event in events} == {"BOOKMARK"}
     assert int(_version(events[-1].object)) >= int(_version(other))
 
@@ -470,10 +480,17 @@ async def test_a_version_from_before_a_restart_is_gone(
         await kube.get(maps)
     control_plane.start_apiserver()
 
-    with pytest.raises(Gone):
-        async for _ in kube.watch(maps, resource_version=old, timeout_s=60):
-            pass
+    async def gone() -> bool:
+        try:
+            async for _ in kube.watch(maps, resource_version=old, timeout_s=60):
+                pass
+        except TooManyRequests:  # its caches are not filled yet
+            return False
+        except Gone:
+            return True
+        raise AssertionError("it is still there")
 
+    await eventually(gone, what="an answer")
     assert refused.value.status == 0
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
+from subprocess import CalledProcessError
 from typing import Any
 
 import pytest
@@ -38,10 +39,10 @@ CMD ["python", "-m", "http.server", "8000"]
 """
 
 
-def _serves(ask: Callable[[], object]) -> bool:
+def _serves(ask: Callable[[], object], unless: type[Exception] = OSError) -> bool:
     try:
         ask()
-    except OSError:
+    except unless:
         return False
     return True
 
@@ -244,5 +245,10 @@ def test_an_image_built_from_a_dockerfile_serves_behind_a_name(
     assert page(f"{address}:8000") == b"paddock"
     wait_until("service", lambda: _serves(lambda: page(made["spec"]["clusterIP"])), within_s=60)
     code = "import urllib.request as r; print(r.urlopen('http://pages/who').read().decode())"
-    said = cluster.kubectl_run("-n", namespace, "exec", "web", "--", "python", "-c", code)
-    assert said == "paddock\n"
+
+    def by_name() -> str:
+        return cluster.kubectl_run("-n", namespace, "exec", "web", "--", "python", "-c", code)
+
+    # The name servers hear of a service when they do, and what was not there is so for a while.
+    wait_until("the name", lambda: _serves(by_name, CalledProcessError), within_s=90)
+    assert by_name() == "paddock\n"

@@ -18,5 +18,5 @@ def test_the_demo_keeps_every_promise_without_a_terminal() -> None:
     )  # fmt: skip
 
     assert played.returncode == 0, played.stdout[-3000:] + played.stderr[-2000:]
-    assert played.stdout.count("kept ") == 6
+    assert played.stdout.count("kept   ") == 6  # a pool is "kept at" a size without statistics
     assert "BROKEN" not in played.stdout

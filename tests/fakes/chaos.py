@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fakes.fault_proxy import NONE, SOME, FaultProxy
-from fakes.operated import POOL, Operated, OperatorProcess, api_server_back
+from fakes.operated import POOL, Operated, OperatorProcess, api_server_back, costs
 from fakes.processes import Process
 from fakes.stub_kubelet import SCHEDULER
 from fakes.waiting import eventually
@@ -56,7 +56,7 @@ class PodCount:
 
     def __init__(self, client: KubeClient, path: str) -> None:
         self._informer: Informer[bool] = Informer(
-            client, path, "", _counts, on_change=lambda *_: self._count()
+            client, path, "", costs, on_change=lambda *_: self._count()
         )
         self.most = 0
         self.run = self._informer.run
@@ -67,12 +67,6 @@ class PodCount:
     @property
     def now(self) -> int:
         return sum(self._informer.store.values())
-
-
-def _counts(pod: Json) -> bool:
-    """It costs money and is not told to go."""
-    alive = pod["status"].get("phase") in ("Pending", "Running")
-    return alive and "deletionTimestamp" not in pod["metadata"]
 
 
 class ChaoticWorld(Operated):

@@ -20,13 +20,19 @@ from fakes.waiting import eventually
 from paddock.client.client import AsyncClient
 from paddock.client.text import AgentSay, AgentTextDelta, AgentTextEnd, Ending, TextChannel
 from paddock_operator.backends.kubernetes.client import KubeClient
-from paddock_operator.backends.kubernetes.errors import NotFound
+from paddock_operator.backends.kubernetes.errors import Forbidden, NotFound, QuotaExceeded
 from paddock_operator.backends.kubernetes.words import connections_path, pods_path, pools_path
 from testbed.control_plane import ControlPlane
 
 AGENT = Path(__file__).with_name("agent_program.py")
 POOL = "desk"
 Json = dict[str, Any]
+
+
+def costs(pod: Json) -> bool:
+    """It costs money and is not told to go."""
+    alive = pod["status"].get("phase") in ("Pending", "Running")
+    return alive and "deletionTimestamp" not in pod["metadata"]
 
 
 class OperatorProcess(Process):
@@ -149,7 +155,12 @@ class Operated:
         return f"/api/v1/namespaces/{self.namespace}/secrets/keys"
 
     async def restart_operator_if_it_gave_up(self) -> None:
-        """As its Deployment would: it ends where its lease can be renewed no more."""
+        """As its Deployment would: it ends where its lease can be renewed no more.
+
+        At work is only who has renewed since: one that could not for long may be about to end.
+        """
+        path = f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases/paddock-operator"
+        before = (await self.client.get(path))["spec"]["renewTime"]
 
         async def at_work() -> bool:
             if self.operator.exit_code is not None:
@@ -159,7 +170,8 @@ class Operated:
                     answer = await http.get(f"{self.operator.probes}/readyz")
                 except (httpx.HTTPError, IndexError):
                     return False
-            return answer.status_code == 200
+            renewed: str = (await self.client.get(path))["spec"]["renewTime"]
+            return answer.status_code == 200 and renewed != before
 
         await eventually(at_work, within_s=60, what="an operator that is ready")
 
@@ -168,6 +180,18 @@ class Operated:
         data = {name: base64.b64encode(key.encode()).decode() for name, key in keys.items()}
         path = f"/api/v1/namespaces/{self.namespace}/secrets"
         await self.put("v1", "Secret", path, "keys", data=data)
+
+    async def begin_anew_with(self, api_key: str | None) -> None:
+        """An operator that has never seen another key than this; None: no secret at all.
+
+        One that knows a key that works looks for another after half a minute only.
+        """
+        self.operator.kill()
+        if api_key is None:
+            await self.client.delete(self.secret_path)
+        else:
+            await self.secret(api_key)
+        self.operator.start()
 
     async def connection(self, url: str) -> None:
         spec = {"url": url, "secretRef": {"name": "keys"}, "allowInsecure": True}
@@ -218,6 +242,22 @@ class Operated:
     async def delete(self) -> None:
         await self.client.delete(self.path)
 
+    async def quota_in_force(self) -> None:
+        """The API server refuses pods by the quota that there is now."""
+        spec = {"containers": [{"name": "x", "image": "none"}]}
+        body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe"}, "spec": spec}
+
+        async def refused() -> bool:
+            try:
+                await self.client.dry_run_create(self.pods_path, body)
+            except QuotaExceeded:
+                return True
+            except Forbidden:
+                pass  # the quota is known, but its use is not counted yet
+            return False
+
+        await eventually(refused, within_s=45, what="the quota in force")
+
     # -- what is there ----------------------------------------------------------------------
 
     async def pool(self) -> Json:
@@ -232,6 +272,10 @@ class Operated:
         pods = (await self.client.list(self.pods_path)).items
         return {pod["metadata"]["name"]: pod for pod in pods}
 
+    async def live(self) -> int:
+        """How many pods there are that are neither over nor told to go."""
+        return sum(map(costs, (await self.pods()).values()))
+
     async def settled(self, count: int, *, within_s: float = 45) -> dict[str, Json]:
         """The pods, once so many serve and there is no other, as the status of this spec says."""
 
@@ -245,6 +289,14 @@ class Operated:
         found = await eventually(look, within_s=within_s, what=f"{count} settled runners")
         pods: dict[str, Json] = found["pods"]
         return pods
+
+    async def declared(self) -> None:
+        """The orchestrator knows the pool: a start waits for its runners."""
+
+        async def look() -> bool:
+            return any(one["agent"] == POOL for one in await self.server.get("/v1/agents"))
+
+        await eventually(look, what="a pool that is declared")
 
     async def condition(self, kind: str, status: str, *reasons: str, within_s: float = 45) -> Json:
         """The condition, once it says so."""
@@ -353,10 +405,19 @@ async def operated(
 
 
 async def api_server_back(plane: ControlPlane) -> None:
-    """Start it, once it was stopped, and wait until it answers; all else goes on meanwhile."""
+    """Start it, once it was stopped, and wait until it answers; all else goes on meanwhile.
+
+    Also for pools: it serves custom resources a moment later than the rest.
+    """
     plane.apiserver.start()  # not in a thread: the process would die with it
-    ready = plane.client.is_ready
-    await eventually(lambda: asyncio.to_thread(ready), within_s=60, what="the API server")
+
+    def answers() -> bool:
+        try:
+            return plane.client.is_ready() and plane.client.ask("GET", pools_path("default")).ok
+        except OSError:
+            return False
+
+    await eventually(lambda: asyncio.to_thread(answers), within_s=60, what="the API server")
 
 
 async def quiet(world: Operated, seconds: float, versions: Callable[[], Any]) -> None:

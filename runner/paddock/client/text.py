@@ -53,6 +53,8 @@ AgentEvent = (
 """What an iteration over a channel yields."""
 
 DIAL_TIMEOUT_S = 5.0
+FIRST_DIAL_TIMEOUT_S = 20.0
+"""It is not repeated, and the session has a runner already: slowness alone must not lose it."""
 GIVE_UP_AFTER_S = 30.0
 """The orchestrator counts a caller who is away for longer as one who hung up."""
 _ACK_EVERY = 16
@@ -207,7 +209,7 @@ class TextChannel:
 
     async def _open_first(self) -> None:
         try:
-            await self._open()
+            await self._open(FIRST_DIAL_TIMEOUT_S)
         except _BadToken as why:
             raise Unauthorized(
                 closing.BAD_TOKEN, "bad_token", f"the text channel refused its token: {why}"
@@ -225,7 +227,7 @@ class TextChannel:
         while self._socket is None and self.ended is None and not self._closed:
             await asyncio.sleep(backoff.next(random.random()))
             try:
-                await self._open()
+                await self._open(DIAL_TIMEOUT_S)
             except _BadToken:
                 self.ended = Ending("error", "the orchestrator no longer knows the session")
             except _DIAL_ERRORS as why:
@@ -235,16 +237,16 @@ class TextChannel:
                         f"({str(why) or type(why).__name__})"
                     ) from None
 
-    async def _open(self) -> None:
+    async def _open(self, timeout_s: float) -> None:
         """Dial, learn what the agent has, and send it what it has not."""
         asked = urlencode({"token": self.token, "received": self._incoming.received})
         socket = await connect(
-            f"{self.url}?{asked}", open_timeout=DIAL_TIMEOUT_S, max_size=MAX_FRAME_BYTES,
+            f"{self.url}?{asked}", open_timeout=timeout_s, max_size=MAX_FRAME_BYTES,
             compression=None, ping_interval=10, ping_timeout=15, close_timeout=2, proxy=None,
             ssl=tls_for(self.url),
         )  # fmt: skip
         try:
-            async with asyncio.timeout(DIAL_TIMEOUT_S):
+            async with asyncio.timeout(timeout_s):
                 first = bridge.to_caller.parse(await socket.recv())
             if isinstance(first, bridge.CallEnded):
                 self.ended = Ending(first.reason, first.detail)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MAX_WAIT_S = 5.0
 """A longer `Retry-After` is the caller's to wait for."""
+KEEP_ALIVE_S = 3.0
+"""Less than an orchestrator keeps an idle connection: 5 s, or a request meets its end."""
 _RETRIED = frozenset({502, 503})
 
 
@@ -46,8 +48,9 @@ class Transport:
             import httpx
 
             limits = httpx.Limits(
-                max_connections=self._max_connections, max_keepalive_connections=64
-            )
+                max_connections=self._max_connections, max_keepalive_connections=64,
+                keepalive_expiry=KEEP_ALIVE_S,
+            )  # fmt: skip
             self._http = httpx.AsyncClient(
                 base_url=self.url, timeout=self._timeout_s, limits=limits, trust_env=False,
                 verify=tls_for(self.url) or True,

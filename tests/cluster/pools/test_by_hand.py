@@ -35,6 +35,7 @@ async def test_kubectl_scale_sets_the_size_and_its_removal_gives_it_back(
 async def test_a_pool_sleeps_and_its_first_call_wakes_it(world: Operated) -> None:
     await world.apply(scaling={"minRunners": 0, "scaleToZero": {"afterSeconds": 2}})
     await world.settled(0)
+    await world.declared()  # a pool that is all right without runners may not be known there yet
     call = await world.call()
     assert len(await world.pods()) == 1
     await call.ask("two")
@@ -98,7 +99,8 @@ async def test_runners_left_behind_by_their_pool_are_taken_over_by_the_next_of_i
     await _kubectl(world, cluster, "delete", "agd", POOL, "--cascade=orphan")
     await call.ask("two")
     await world.apply(replicas=2)
-    after = await world.settled(2)
+    await world.settled(2)
+    after = await world.pods()  # those of before may not have been taken over yet
 
     owner = (await world.pool())["metadata"]["uid"]
     assert {p["metadata"]["ownerReferences"][0]["uid"] for p in after.values()} == {owner}

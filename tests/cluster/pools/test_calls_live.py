@@ -108,7 +108,7 @@ async def test_two_operators_at_once_create_no_more_and_cut_nothing(world: Opera
 
         async def look() -> bool:
             nonlocal most
-            most = max(most, len(await world.pods()))
+            most = max(most, await world.live())
             return loading.done()
 
         async with world.caller() as client:

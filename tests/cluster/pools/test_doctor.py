@@ -25,7 +25,7 @@ async def test_a_pool_that_is_well_is_found_well(world: Operated) -> None:
 
 
 async def test_what_ails_a_pool_and_its_connection_is_named(world: Operated) -> None:
-    await world.secret("sk_wrong")
+    await world.begin_anew_with("sk_wrong")
     await world.apply()
     await world.condition("OrchestratorReachable", "False", "Unauthorized")
     await world.connection_condition("False", "Unauthorized")

@@ -50,6 +50,7 @@ async def test_every_query_of_the_operators_dashboard_and_alerts_has_data(
     await world.settled(1)
     quotas = f"/api/v1/namespaces/{world.namespace}/resourcequotas"
     await world.put("v1", "ResourceQuota", quotas, "none", spec={"hard": {"pods": "0"}})
+    await world.quota_in_force()
     await world.patch({"replicas": 2})
     await unanswered.none_left(within_s=90)
 

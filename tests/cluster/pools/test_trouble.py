@@ -11,7 +11,7 @@ from fakes.operated import POOL, Operated, OperatorProcess
 from fakes.restricted import GRANTED, grant, restricted_kubeconfig
 from fakes.waiting import eventually
 from paddock_operator.backends.kubernetes.client import KubeClient
-from paddock_operator.backends.kubernetes.errors import Forbidden, NotFound, QuotaExceeded
+from paddock_operator.backends.kubernetes.errors import NotFound
 from paddock_operator.backends.kubernetes.words import pools_path
 from testbed.cluster import Cluster
 
@@ -21,7 +21,7 @@ REQUESTS = "paddock_operator_apiserver_requests_total"
 
 
 async def test_a_wrong_key_is_told_of_the_connection_and_its_pools(world: Operated) -> None:
-    await world.secret("sk_wrong")
+    await world.begin_anew_with("sk_wrong")
     await world.apply()
     said = await world.condition("OrchestratorReachable", "False", "Unauthorized")
     assert "apiKey" in said["message"]
@@ -35,7 +35,7 @@ async def test_a_wrong_key_is_told_of_the_connection_and_its_pools(world: Operat
 
 
 async def test_a_secret_that_is_not_there_is_named(world: Operated) -> None:
-    await world.client.delete(world.secret_path)
+    await world.begin_anew_with(None)
     await world.apply()
     said = await world.condition("OrchestratorReachable", "False", "Unauthorized")
     assert "'keys'" in said["message"]
@@ -105,7 +105,7 @@ async def test_the_second_pool_of_an_agent_stands_aside_until_the_first_is_gone(
 async def test_a_quota_is_told_and_waited_for_without_haste(world: Operated) -> None:
     path = f"/api/v1/namespaces/{world.namespace}/resourcequotas"
     await world.put("v1", "ResourceQuota", path, "few", spec={"hard": {"pods": "0"}})
-    await _in_force(world)
+    await world.quota_in_force()
     await world.apply()
     said = await world.condition("Degraded", "True", "QuotaExceeded")
     assert "few" in said["message"]
@@ -240,23 +240,6 @@ async def test_a_dry_run_needs_no_more_than_the_operator_and_says_what_it_would_
     assert f"{world.namespace}/{POOL}: " in dry.text()
     assert "would: Create 2" in dry.text()
     assert not await world.pods()
-
-
-async def _in_force(world: Operated) -> None:
-    """The API server refuses pods by the quota."""
-    spec = {"containers": [{"name": "x", "image": "none"}]}
-    body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe"}, "spec": spec}
-
-    async def refused() -> bool:
-        try:
-            await world.client.dry_run_create(world.pods_path, body)
-        except QuotaExceeded:
-            return True
-        except Forbidden:
-            pass  # the quota is known, but its use is not counted yet
-        return False
-
-    await eventually(refused, within_s=45, what="the quota in force")
 
 
 async def _refused(world: Operated, kubeconfig: Path) -> None:

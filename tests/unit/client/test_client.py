@@ -1,5 +1,7 @@
 """The management client against a real socket."""
 
+import asyncio
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 
 from fakes.http_server import FakeHttpServer, Told
 from paddock import AsyncClient
+from paddock.client.transport import KEEP_ALIVE_S
 from paddock.errors import (
     ApiError,
     AtCapacity,
@@ -200,3 +203,26 @@ async def test_events_are_followed_through_a_lost_connection(server: FakeHttpSer
     assert seen == [5, 6, 7]
     assert "after=4" in server.asked[0].path
     assert "after=6" in server.asked[1].path
+
+
+async def test_a_connection_that_was_idle_for_long_is_not_used_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The orchestrator lets it go at 5 s: a request sent just then would fail for nothing."""
+    assert KEEP_ALIVE_S < 5.0
+    monkeypatch.setattr("paddock.client.transport.KEEP_ALIVE_S", 0.0)
+    connections = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        async with AsyncClient("sk_x", f"http://127.0.0.1:{port}", retries=0) as client:
+            assert [await client.agents.list() for _ in range(2)] == [(), ()]
+    assert connections == 2

@@ -148,6 +148,21 @@ async def test_nobody_there_is_unreachable_and_names_the_address() -> None:
             pass
 
 
+async def test_the_first_dial_waits_for_an_orchestrator_that_is_slow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Longer than the next ones, which are repeated: whoever started a session keeps it."""
+    monkeypatch.setattr("paddock.client.text.DIAL_TIMEOUT_S", 0.1)
+
+    async def part(line: Line) -> None:
+        await asyncio.sleep(0.5)
+        await line.ready()
+        await line.receive("user.hangup")
+
+    async with text_server(part) as url, TextChannel.connect(url, "t") as channel:
+        assert channel.is_live()
+
+
 async def test_a_way_back_is_sought_only_so_long() -> None:
     """After that the channel is lost, and says so."""
 

@@ -240,3 +240,36 @@ async def test_a_pool_that_stands_aside_can_be_deleted_and_declares_nothing(worl
     await eventually(lambda: path not in world.kube.api.objects, what="its end")
     later = world.links[0].declarations[len(declared) :]
     assert all(one["desired"] > 0 for one in later)
+
+
+async def test_a_status_says_of_which_spec_it_is_even_if_that_changed_during_the_pass(
+    world: World,
+) -> None:
+    """Whoever waits for the status of a new spec must not be told that of the old one."""
+    world.connection("default")
+    await world.ready("default")
+    path = f"{pools_path('n')}/desk"
+    told: set[tuple[int, int]] = set()
+
+    def in_between(method: str, asked: str) -> None:
+        pool = world.kube.api.objects.get(path, {})
+        if "status" in pool:
+            told.add((pool["status"]["observedGeneration"], pool["status"]["desiredRunners"]))
+        if method == "POST" and asked.endswith("/pods") and pool["metadata"]["generation"] == 1:
+            world.kube.api.handle(
+                "somebody", "PATCH", path, {}, {"spec": {"replicas": 3}},
+                "application/merge-patch+json",
+            )  # fmt: skip
+            world.pool_changes("desk")
+
+    world.kube.before = in_between
+    world.pool("desk")
+    await eventually(lambda: world.links[0].declared, what="a declaration")
+    world.links[0].lines.put_nowait({"boot": "b", "seq": 1, "gone": [], "pools": [], "runners": []})
+
+    def of_the_new_spec() -> bool:
+        in_between("GET", path)
+        return (2, 3) in told
+
+    await eventually(of_the_new_spec, within_s=5, what="a status of the new spec")
+    assert (2, 1) not in told

@@ -24,7 +24,9 @@ def invalid_pool(kube: KubeMemory) -> ManagedPool:
     resource = parse_resource(kube.put(pools_path("n"), "desk", spec=spec))
     return cast(
         "ManagedPool",
-        SimpleNamespace(rival="", reconciler=None, last=None, resource=resource, path=PATH),
+        SimpleNamespace(
+            rival="", reconciler=None, last=None, resource=resource, looked_at=1, path=PATH
+        ),
     )
 
 

@@ -55,6 +55,8 @@ class ManagedPool:
         it is, and leaves only when we are deleted."""
         self._learned = learned
         self.last: Pass | None = None
+        self.looked_at = resource.meta.generation
+        """The generation of the object that the last pass was made for. The object may be newer."""
         self._client = client
         self._connections = connections
         self._budgets = budgets
@@ -132,7 +134,7 @@ class ManagedPool:
         if self.rival and not self.deleting:
             self._stand_aside()
             return AT_REST_S
-        reconciler = self._followed()
+        reconciler, generation = self._followed(), self.resource.meta.generation
         if reconciler is None:
             # Nothing valid was ever seen: there is nothing to keep, but also nothing to drain.
             if self.deleting and not self.backend.observe():
@@ -144,6 +146,7 @@ class ManagedPool:
         await self.backend.hold(reconciler.manifest.spec.disruption.protect == "Always")
         reconciler.deleting = reconciler.deleting or self.deleting
         last = self.last = await reconciler.reconcile()
+        self.looked_at = generation
         if self.deleting and not last.observed:
             await self._end()
             return AT_REST_S

@@ -43,7 +43,7 @@ class Teller:
         self._policy = StatusPolicy()
         self._storyteller = Storyteller()
         self._scenes: dict[PoolKey, Scene] = {}
-        self._shown: dict[PoolKey, tuple[Scene | None, Resource[AgentDeployment], str]] = {}
+        self._shown: dict[PoolKey, tuple[Scene | None, Resource[AgentDeployment], int, str]] = {}
         """What the status was last found to be right for, so that nothing is counted at rest."""
         self._written: dict[PoolKey, tuple[int, Mapping[str, object]]] = {}
         """The status last written, with the version that it made."""
@@ -77,7 +77,7 @@ class Teller:
         self._metrics.forget(key)
 
     async def _status(self, key: PoolKey, pool: ManagedPool) -> float | None:
-        shown = (self._scenes.get(key), pool.resource, pool.rival)
+        shown = (self._scenes.get(key), pool.resource, pool.looked_at, pool.rival)
         if self._shown.get(key) == shown:
             return None
         # The watch lags behind our own writes; what it brings later is somebody else's.
@@ -106,14 +106,15 @@ class Teller:
     def _said(
         self, key: PoolKey, pool: ManagedPool, before: Mapping[str, object]
     ) -> dict[str, object] | None:
-        generation, scene = pool.resource.meta.generation, self._scenes.get(key)
-        parsed, reconciler = pool.resource.parsed, pool.reconciler
+        scene, parsed, reconciler = self._scenes.get(key), pool.resource.parsed, pool.reconciler
         if reconciler is not None and scene is not None:
             if before and not reconciler.feed.ever and pool.age_s < reconciler.feed.stale_after_s:
                 return None  # what another process wrote is truer than what this one knows yet
-            return status_json(
-                pool_status(scene, reconciler.manifest, generation=generation, before=before)
+            # The object may have changed during the pass, which says nothing of its new spec.
+            status = pool_status(
+                scene, reconciler.manifest, generation=pool.looked_at, before=before
             )
+            return status_json(status)
         problem = None
         if pool.rival:
             problem = TemplateProblem("AgentTaken", pool.rival)
@@ -122,7 +123,7 @@ class Teller:
         if problem is not None:
             return invalid_status_json(
                 pool.resource.meta.name,
-                generation=generation,
+                generation=pool.resource.meta.generation,
                 before=before,
                 problem=problem,
                 now=self._clock.wall(),
