@@ -19,7 +19,7 @@ def bench(*, quick: bool) -> list[Row]:
     if (lack := postgres.lack()) is not None:
         raise BenchError(lack)
     pairs: Pairs = {}
-    with postgres.running() as database, state_folder() as one, state_folder() as other:
+    with postgres.running(flushes=True) as database, state_folder() as one, state_folder() as other:
         servers: list[Server] = []
         try:
             servers.append(start_orchestrator(one, database_url=database.create()))

@@ -148,16 +148,19 @@ class Installation:
 
     # -- the pool ---------------------------------------------------------------------------
 
-    def declare(self, **runner: object) -> None:
-        """A pool of the example agent; `runner` is of its container."""
+    def declare(self, *, replicas: int | None = None, **runner: object) -> None:
+        """A pool of the example agent; `runner` is of its container. With `replicas` it has so many
+        runners, and not another one when its first call has to wait."""
         container = {"name": "runner", "image": IMAGE, "imagePullPolicy": "Never", **runner}
+        spec: Json = {
+            "sessionsPerRunner": 10, "template": {"spec": {"containers": [container]}},
+            "sessions": {"queueTimeoutSeconds": 30},
+        }  # fmt: skip
+        if replicas is not None:
+            spec["replicas"] = replicas
         manifest = {
             "apiVersion": "paddock.dev/v1alpha1", "kind": "AgentDeployment",
-            "metadata": {"name": POOL},
-            "spec": {
-                "sessionsPerRunner": 10, "template": {"spec": {"containers": [container]}},
-                "sessions": {"queueTimeoutSeconds": 30},
-            },
+            "metadata": {"name": POOL}, "spec": spec,
         }  # fmt: skip
         self.cluster.client.apply(self.pool_path, manifest)
 

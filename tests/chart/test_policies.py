@@ -74,7 +74,7 @@ async def test_pods_reach_each_other_where_the_policies_say_so_and_nowhere_else(
     let through are not reached; a narrower policy holds at once, and lets through who asks for live
     calls."""
     good(installation.install(*WAIT))
-    installation.declare(args=EXAMPLE)
+    installation.declare(replicas=1, args=EXAMPLE)
     assert (await first_call(installation)).answers_ms
     pods = Pods(installation)
     try:

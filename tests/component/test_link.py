@@ -14,6 +14,7 @@ from fakes.processes import Server
 from fakes.waiting import eventually
 from paddock_operator.plan.view import Intent
 from paddock_operator.signals.link import REQUEST_TIMEOUT_S, OrchestratorLink
+from paddock_operator.signals.patience import PAUSE_S
 
 BODY = {"max_slots": 1, "growable": True}
 KEY = "sk_secret"
@@ -84,11 +85,12 @@ async def test_nobody_else_waits_for_one_that_is_silent_and_it_is_asked_again_by
                 assert await link.declare("desk", BODY) is None
                 assert not await link.gone("r1", "")
                 assert not await link.tell("r1", Intent(1), instance="", now=0, warn_before_s=0)
-            assert time.monotonic() - began < 1.0
+            took_s = time.monotonic() - began
+            assert took_s < REQUEST_TIMEOUT_S, "any of them may have waited"
         finally:
             server.signal(signal.SIGCONT)
         changes.clear()
-        await eventually(lambda: "" in changes, within_s=REQUEST_TIMEOUT_S + 2, what="an answer")
+        await eventually(lambda: "" in changes, what="an answer")
         assert await link.declare("desk", BODY) is False
 
 
@@ -101,7 +103,7 @@ async def test_one_request_that_is_lost_costs_the_others_nothing(server: Server)
         async def heard() -> bool:
             return await link.declare("desk", BODY) is False
 
-        await eventually(heard, within_s=2, what="a declaration that is heard")
+        await eventually(heard, within_s=PAUSE_S, what="a declaration that is heard")
 
 
 WRONG = [b"{}", b"[]", b"null", b'{"status": "ok"}', b"<html>welcome</html>", b""]
@@ -112,7 +114,7 @@ async def test_a_wrong_server_is_a_problem_that_names_the_address(body: bytes) -
     with FakeHttpServer() as wrong:
         wrong.tell("GET /v1/internal/stats", Told(body=body))
         async with followed(wrong.url) as link:
-            await eventually(lambda: link.problem, within_s=5, what="a problem")
+            await eventually(lambda: link.problem, what="a problem")
             assert wrong.url in link.problem
             assert not link.heard
             before = len(wrong.asked)
@@ -144,7 +146,7 @@ async def test_a_key_that_cannot_be_sent_is_not_told(caplog: pytest.LogCaptureFi
     with FakeHttpServer() as server:
         async with followed(server.url, "sk_secret\nrk_other") as link:
             assert await link.declare("desk", BODY) is None
-            await eventually(lambda: link.problem, within_s=5, what="a problem")
+            await eventually(lambda: link.problem, what="a problem")
             told = [link.problem, *(str(vars(record)) for record in caplog.records)]
     assert not [text for text in told if "secret" in text or "rk_other" in text]
 

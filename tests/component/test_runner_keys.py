@@ -1,11 +1,13 @@
 """A runner's key that is withdrawn: its sockets close for good, and its calls go on."""
 
 import asyncio
+import contextlib
 import json
 from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
 from component.conftest import StartRunner
 from component.test_calls import heard, rest
@@ -57,8 +59,9 @@ async def test_a_withdrawn_key_closes_the_sockets_it_opened_and_no_other(
 async def test_an_expired_key_closes_its_sockets(server: Server) -> None:
     key = await make(server, expires_in_s=3.0)
     async with workers(server, key["key"]) as socket:
-        await socket.send(json.dumps(REGISTER))
-        await socket.recv()
+        with contextlib.suppress(ConnectionClosed):  # on a busy machine it is over before that
+            await socket.send(json.dumps(REGISTER))
+            await socket.recv()
         assert await refused(socket)
 
 

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from fakes.waiting import PATIENCE_S
 from paddock import AgentRunner, CallContext
 
 
@@ -18,7 +19,7 @@ def runner() -> AgentRunner:
 
 
 async def _over(runner: AgentRunner, run: "asyncio.Task[None]") -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         await run
         await asyncio.gather(runner.shutdown(), runner.shutdown())
 
@@ -50,5 +51,5 @@ async def test_a_cancelled_runner_may_be_run_again_and_stopped(runner: AgentRunn
 
 
 async def test_stopping_a_runner_that_never_ran_waits_for_nothing(runner: AgentRunner) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         await asyncio.gather(runner.shutdown(), runner.shutdown())

@@ -123,8 +123,8 @@ def test_saving_the_manifest_rolls_out_without_cutting_the_call(pool: LocalPool)
 def test_a_broken_manifest_is_complained_of_and_changes_nothing(pool: LocalPool) -> None:
     _up(pool)
     before = pool.serving()
-    path = pool.folder / "agentdeployment.yaml"
-    path.write_text(path.read_text().replace("sessionsPerRunner: 2", "sessionsPerRunner: many"))
+    good = pool.manifest.read_bytes()
+    pool.save(good.replace(b"sessionsPerRunner: 2", b"sessionsPerRunner: many"))
 
     wait_for("the complaint", lambda: "manifest_refused" in pool.log)
     assert "sessionsPerRunner" in pool.log
@@ -138,6 +138,7 @@ def test_ctrl_c_waits_for_the_call_and_then_leaves_nothing(pool: LocalPool) -> N
         caller.ask("one")
         pool.processes[0].send_signal(signal.SIGINT)
         wait_for("the drain", lambda: "draining_pool" in pool.log)
+        wait_for("a runner that heard of it", pool.draining)
 
         assert caller.ask("two") == "heard two"
         with pytest.raises(Refused) as refused:
@@ -184,7 +185,7 @@ def test_a_second_up_is_refused_before_the_first_has_said_who_it_is(pool: LocalP
     _up(pool)
     (pool.folder / "state" / "pool" / "up.json").unlink()
 
-    assert pool.up().wait(20) == 1
+    assert pool.up().wait(60) == 1
     assert "already up" in pool.log
     assert pool.serving()
 
@@ -244,8 +245,7 @@ def test_a_manifest_that_is_not_utf_8_is_refused_and_the_pool_looked_after(
     pool: LocalPool,
 ) -> None:
     _up(pool, "--port", str(free_port()))
-    path = pool.folder / "agentdeployment.yaml"
-    path.write_bytes(path.read_bytes() + b"# caf\xe9\n")
+    pool.save(pool.manifest.read_bytes() + b"# caf\xe9\n")
     wait_for("the complaint", lambda: "manifest_refused" in pool.log)
     assert "UTF-8" in pool.log
 
@@ -286,12 +286,14 @@ def test_an_orchestrator_that_was_never_written_down_is_found(pool: LocalPool) -
 def test_a_start_that_is_called_off_leaves_no_orchestrator(
     pool: LocalPool, number: signal.Signals
 ) -> None:
+    # The orchestrator waits for its database, so that the start is not over before the signal.
+    pool.env["PADDOCK_ORCHESTRATOR_DATABASE_URL"] = "postgresql://nobody@127.0.0.1:9/none"
     up = pool.up()
     wait_for("an orchestrator", pool.orchestrators)
     assert pool.processes[0].poll() is None
     up.send_signal(number)
 
-    assert up.wait(20) == 130
+    assert up.wait(60) == 130
     assert "stopped before pool 'pool' was up" in pool.log
     assert pool.orchestrators() == []
 

@@ -69,7 +69,17 @@ class LocalPool:
     ) -> None:  # fmt: skip
         """(Re)write the manifest."""
         text = MANIFEST.format(least=least, most=most, mark=mark, backoff=backoff, command=command)
-        (self.folder / "agentdeployment.yaml").write_text(text)
+        self.save(text.encode())
+
+    @property
+    def manifest(self) -> Path:
+        return self.folder / "agentdeployment.yaml"
+
+    def save(self, content: bytes) -> None:
+        """The manifest, all of it at once: half of it is complained of for another reason."""
+        draft = self.manifest.with_suffix(".draft")
+        draft.write_bytes(content)
+        draft.replace(self.manifest)
 
     def up(self, *options: str) -> "subprocess.Popen[bytes]":
         """Start `paddock up`."""
@@ -113,6 +123,12 @@ class LocalPool:
         runners = self.status().get("pool", {}).get("runners", [])
         return [r for r in runners if r["stage"] == "serving"]
 
+    def draining(self) -> list[str]:
+        """Runners that take no new calls, as the orchestrator knows."""
+        found = self.get("/v1/runners")
+        known = found if isinstance(found, list) else []
+        return [each["runner_id"] for each in known if each["draining"]]
+
     def record(self, name: str) -> dict[str, Any]:
         path = self.folder / "state" / "pool" / name
         found: dict[str, Any] = json.loads(path.read_text())
@@ -146,11 +162,13 @@ def kill_all_of(home: str) -> None:
 
 
 def wait_for(what: str, check: Callable[[], Any], timeout_s: float = 60.0) -> Any:
-    """Poll until `check` is truthy; fails naming what was waited for."""
+    """Poll until `check` is truthy, and once more after the deadline; fails naming what it was."""
     deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
+    while True:
+        late = time.monotonic() > deadline
         found = check()
         if found:
             return found
+        if late:
+            pytest.fail(f"waited {timeout_s:g} s for {what}")
         time.sleep(0.1)
-    pytest.fail(f"waited {timeout_s:g} s for {what}")

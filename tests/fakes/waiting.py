@@ -12,13 +12,17 @@ PATIENCE_S = 45.0
 async def eventually(
     condition: Callable[[], Any], *, within_s: float = PATIENCE_S, what: str = ""
 ) -> Any:
-    """The first truthy result of `condition`, awaited if it can be, until the deadline."""
+    """The first truthy result of `condition`, awaited if it can be, until the deadline.
+
+    Whoever did not get to look for so long looks once more after it.
+    """
     until = time.monotonic() + within_s
     while True:
+        late = time.monotonic() > until
         result = condition()
         found = await result if isinstance(result, Awaitable) else result
         if found:
             return found
-        if time.monotonic() > until:
+        if late:
             raise AssertionError(f"{what or condition} did not come within {within_s:g} s")
         await asyncio.sleep(0.02)

@@ -50,7 +50,9 @@ def lack() -> str | None:
 class Postgres:
     """One server, to kill and freeze. Nothing of it is left after `remove`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, flushes: bool = False) -> None:
+        """`flushes`: commits wait for the disk, for which a busy machine may take seconds. What was
+        committed outlives the server's death in either case."""
         found = programs()
         assert found is not None, lack()
         self._programs = found
@@ -59,6 +61,8 @@ class Postgres:
         self._data = self.folder / "data"
         self._databases = 0
         self._make()
+        if not flushes:
+            self._configure("fsync = off\n")
         argv = (str(found / "postgres"), "-D", str(self._data))
         self._server = Component(self.folder, "postgres", argv, inside=_as_owner(pdeathsig=True))
 
@@ -178,9 +182,9 @@ class Postgres:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Postgres]:
+def running(*, flushes: bool = False) -> Iterator[Postgres]:
     """A server that is removed afterwards."""
-    server = Postgres()
+    server = Postgres(flushes=flushes)
     try:
         server.start()
         yield server

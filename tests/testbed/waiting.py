@@ -31,14 +31,16 @@ def wait_until(
 ) -> float:
     """Wait until `holds`; how many seconds that took.
 
-    Raises NotReady when `within_s` passed, or as soon as `alive` is false.
+    Raises NotReady when `within_s` passed, and it did not hold after that, or as soon as `alive` is
+    false.
     """
     began = time.monotonic()
+    late = within_s <= 0
     while not holds():
-        waited = time.monotonic() - began
         ended = not alive()
-        if ended or waited > within_s:
+        if ended or late:
             why = "it ended" if ended else f"not within {within_s:g} s"
             raise NotReady(f"{what}: {why}" + (f"\n{tail(log)}" if log else ""))
         time.sleep(every_s)
+        late = time.monotonic() - began > within_s
     return time.monotonic() - began

@@ -3,12 +3,15 @@
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
 from component.cli.conftest import Place, Process, Start
+from paddock.client.contexts import ContextFile
 from testbed.waiting import wait_until
 
 
@@ -58,8 +61,13 @@ def test_sessions_are_started_seen_and_stopped(place: Place, runner: Process) ->
     listed = json.loads(place.paddock("agent", "sessions", "my-first-agent", "-o", "json").stdout)
     assert {s["session_id"] for s in listed} == {s["session_id"] for s in started}
     assert place.paddock("agent", "stop", "my-first-agent", "--all").returncode == 0
-    shown = place.paddock("sessions", "show", started[0]["session_id"], "-o", "json")
-    assert json.loads(shown.stdout)["end_reason"] == "terminated"
+
+    def reason() -> Any:
+        shown = place.paddock("sessions", "show", started[0]["session_id"], "-o", "json")
+        return json.loads(shown.stdout)["end_reason"]
+
+    wait_until("its end", lambda: reason() is not None, within_s=60)
+    assert reason() == "terminated"
 
 
 def test_load_plays_whole_calls(place: Place, runner: Process) -> None:
@@ -135,6 +143,13 @@ def test_a_file_that_starts_its_own_runner_is_run(place: Place, start: Start) ->
     assert process.stop() == 0
 
 
+def save(file: Path, text: str) -> None:
+    """All of it at once, as editors do: of half a file something else is wrong."""
+    draft = file.with_suffix(".draft")
+    draft.write_text(text)
+    draft.replace(file)
+
+
 def test_dev_reloads_on_save_and_survives_broken_code(place: Place, start: Start) -> None:
     """New calls meet the new code; code that does not parse changes nothing."""
     folder = place.folder / "dev"
@@ -144,9 +159,9 @@ def test_dev_reloads_on_save_and_survives_broken_code(place: Place, start: Start
     process.until("mine@dev runs on")
     assert "Hello!" in place.paddock("call", "mine@dev", "--say", "x").stdout
     code = file.read_text()
-    file.write_text("async def entrypoint(ctx:\n")
+    save(file, "async def entrypoint(ctx:\n")
     assert "agent.py:1" in process.until("Error:")
-    file.write_text(code.replace("Hello!", "Good day!"))
+    save(file, code.replace("Hello!", "Good day!"))
     process.until("reloaded")
     assert "Good day!" in place.paddock("call", "mine@dev", "--say", "x").stdout
     assert process.stop() == 143
@@ -165,8 +180,15 @@ def test_a_reload_is_told_when_the_old_code_takes_no_new_call(place: Place, star
     process.until("frozen@dev runs on")
     [old] = psutil.Process(process.popen.pid).children()
 
+    context = ContextFile.load(place.env).contexts["local"]
+
     def shown() -> list[Any]:
-        listed: list[Any] = json.loads(place.paddock("runners", "frozen@dev", "-o", "json").stdout)
+        """Not by a command, which may take longer than the old code is waited for."""
+        answer = httpx.get(
+            f"{context.url}/v1/runners", params={"agent": "frozen@dev"}, timeout=60,
+            headers={"Authorization": f"Bearer {context.private_key}"}, trust_env=False,
+        )  # fmt: skip
+        listed: list[Any] = answer.json()
         return [each for each in listed if each["connected"]]
 
     def thaw_beside_the_new_one() -> None:
@@ -179,7 +201,7 @@ def test_a_reload_is_told_when_the_old_code_takes_no_new_call(place: Place, star
     thawing = threading.Thread(target=thaw_beside_the_new_one)
     thawing.start()
     file = place.folder / "frozen" / "agent.py"
-    file.write_text(file.read_text() + "\n")
+    save(file, file.read_text() + "\n")
     process.until("reloaded")
     called = [each["runner_id"] for each in shown() if not each["draining"]]
     looked.set()

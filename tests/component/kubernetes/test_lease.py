@@ -17,7 +17,9 @@ from paddock_operator.backends.kubernetes.errors import (
 )
 from paddock_operator.backends.kubernetes.lease import Leadership, LeadershipLost
 
-_TIMING = Timing(lease_s=6.0, renew_deadline_s=4.0, retry_s=0.02)
+_TIMING = Timing(lease_s=60.0, renew_deadline_s=40.0, retry_s=0.02)
+_SHORT = Timing(lease_s=12.0, renew_deadline_s=8.0, retry_s=0.02)
+"""Where half a deadline is waited out."""
 
 
 class _Leases:
@@ -66,8 +68,8 @@ def _more_than(leases: _Leases, writes: int) -> Callable[[], bool]:
     return lambda: leases.writes > writes
 
 
-def _candidate(leases: _Leases, identity: str = "one") -> Leadership:
-    return Leadership(leases, "n", "operator", identity, timing=_TIMING)
+def _candidate(leases: _Leases, identity: str = "one", timing: Timing = _TIMING) -> Leadership:
+    return Leadership(leases, "n", "operator", identity, timing=timing)
 
 
 async def test_a_block_that_ends_during_a_renewal_releases_the_lease_all_the_same() -> None:
@@ -147,7 +149,7 @@ async def test_renewals_whose_answers_are_lost_are_no_loss() -> None:
 
 async def test_a_request_that_hangs_is_not_the_end() -> None:
     leases = _Leases()
-    async with _candidate(leases) as leadership:
+    async with _candidate(leases, timing=_SHORT) as leadership:
         writes = leases.writes
         leases.hang = True
         await eventually(lambda: leases.writes > writes + 3)

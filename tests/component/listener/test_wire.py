@@ -206,7 +206,7 @@ async def test_a_peer_that_reads_nothing_is_gone_when_it_answers_no_ping(raw: Ra
     wire.stop_keepalive()
     wire.ping_interval = wire.ping_timeout = 0.2
     wire.start_keepalive()
-    await eventually(lambda: application.over, within_s=5)
+    await eventually(lambda: application.over)
     assert application.over["type"] == "websocket.disconnect"
 
 
@@ -225,11 +225,11 @@ async def test_a_peer_that_does_not_read_its_closing_frame_is_dropped(
         full = wire.transport.get_write_buffer_size() > 0
         return full or not wire.write_text("x" * 60_000)
 
-    await eventually(is_full, within_s=20)
+    await eventually(is_full)
     assert wire.writable.is_set()
     await wire.send({"type": "websocket.close", "code": 1000, "reason": ""})
     assert wire in wire.connections
-    await eventually(lambda: wire not in wire.connections, within_s=3)
+    await eventually(lambda: wire not in wire.connections)
 
 
 async def test_fragments_without_content_are_not_kept(raw: Raw) -> None:

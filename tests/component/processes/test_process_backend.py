@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from paddock_operator.plan.actions import Create, Forget, WriteIntent
 from paddock_operator.plan.view import DrainReason, Intent, Phase
 
 RUNNER = [sys.executable, "-c", "import signal; signal.pause()"]
+NAME = f"pool-rev-{secrets.token_hex(3)}"
+"""No other process's: it is found by that among all of this machine."""
 DRAIN = Intent(1, Mode.DRAIN, DrainReason.SCALE_DOWN, 10.0, 70.0)
 
 
@@ -92,24 +95,24 @@ async def test_a_runner_whose_pid_was_never_written_is_found_and_stays_found(
         full_after(patched, 0)
         assert again.adopt() == 1
     assert [each.phase for each in again.observe()] == [Phase.STARTING]
-    assert again.usage("pool-rev-1")[0] == pid
+    assert again.usage(NAME)[0] == pid
 
-    assert await again.write_intent(WriteIntent("pool-rev-1", Intent(), DRAIN))
-    assert again.usage("pool-rev-1")[0] == pid
+    assert await again.write_intent(WriteIntent(NAME, Intent(), DRAIN))
+    assert again.usage(NAME)[0] == pid
     assert [each.intent for each in again.observe()] == [DRAIN]
     assert made().adopt() == 1
 
 
 def started_but_not_recorded(folder: Path) -> int:
-    Records(folder / "runners").put(Record("pool-rev-1", "rev", 0, 0.0, 9.0))
-    env = {**os.environ, "PADDOCK_RUNNER_ID": "pool-rev-1", "TEST_FOLDER": str(folder)}
+    Records(folder / "runners").put(Record(NAME, "rev", 0, 0.0, 9.0))
+    env = {**os.environ, "PADDOCK_RUNNER_ID": NAME, "TEST_FOLDER": str(folder)}
     return subprocess.Popen(RUNNER, env=env, start_new_session=True).pid
 
 
 async def test_a_start_that_was_broken_off_before_there_was_a_process_is_over(
     made: Callable[[], ProcessBackend], tmp_path: Path
 ) -> None:
-    Records(tmp_path / "runners").put(Record("pool-rev-1", "rev", 0, 0.0, 9.0))
+    Records(tmp_path / "runners").put(Record(NAME, "rev", 0, 0.0, 9.0))
     again = made()
     assert again.adopt() == 0
 

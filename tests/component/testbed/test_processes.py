@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,16 @@ def test_a_wait_that_fails_shows_the_end_of_the_log(tmp_path: Path) -> None:
 
     with pytest.raises(NotReady, match=r"not within 0 s\n.*server\.log:\n  fine\n  port in use"):
         wait_until("server", lambda: False, within_s=0, log=log)
+
+
+def test_a_wait_that_was_held_up_looks_once_more() -> None:
+    seen = iter([False, True])
+
+    def holds() -> bool:
+        time.sleep(0.02)
+        return next(seen)
+
+    wait_until("server", holds, within_s=0.01)
 
 
 def test_a_wait_for_what_died_is_over_at_once() -> None:
