@@ -32,8 +32,8 @@ demo: $(LOCKED) ## Watch a pool take calls, grow, shrink, lose a runner and roll
 demo-cluster: $(LOCKED) ## The same on a throw-away Kubernetes, with evictions and a killed operator
 	@PYTHONPATH=tests $(BIN)/python examples/demo --cluster
 
-test: $(LOCKED) ## Every test, in two processes. TESTS=tests/unit for a part
-	@$(BIN)/python -m pytest -q --prepare-tiers -n 2 --dist worksteal $(TESTS)
+test: $(LOCKED) ## Every test, in three processes. TESTS=tests/unit for a part
+	@$(BIN)/python -m pytest -q --prepare-tiers -n 3 --dist worksteal $(TESTS)
 
 check: $(LOCKED) ## ruff, format, mypy strict, import contracts
 	@$(BIN)/ruff check .

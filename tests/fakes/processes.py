@@ -13,7 +13,6 @@ import httpx
 from fakes.waiting import PATIENCE_S, eventually
 from testbed.ports import free_ports
 
-_ORCHESTRATOR = "from paddock_orchestrator.cli import orchestrator; orchestrator()"
 _AGENT = Path(__file__).with_name("agent_program.py")
 
 
@@ -95,9 +94,9 @@ class Server(Process):
     async def start(self) -> None:
         before = len(self.text())
         command = [
-            sys.executable, "-c", _ORCHESTRATOR, "--port", str(self.port), "--state-dir",
-            str(self.directory / "state"), "--log-format", "json", "--public-url", self.url,
-            *self.options,
+            sys.executable, "-m", "paddock", "orchestrator", "--port", str(self.port),
+            "--state-dir", str(self.directory / "state"), "--log-format", "json",
+            "--public-url", self.url, *self.options,
         ]  # fmt: skip
         self.spawn(command, {"PADDOCK_CONTEXTS": str(self.contexts)})
         await eventually(lambda: self._listening(before), what="listening")

@@ -59,10 +59,17 @@ class TierSession:
         self._run: Counter[str] = Counter()
         self._unmet = ""
 
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Those that need a cluster first: of two processes one gets them all, and the other need
-        not have a cluster as well."""
-        items.sort(key=lambda item: tier_of(item) is None)
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
+        """Of several processes, which begin with an even share each, the first begins with what
+        needs a node and the second with what needs an API alone: these take longest."""
+        share = len(items) // getattr(config, "workerinput", {}).get("workercount", 1)
+        others = [item for item in items if tier_of(item) is None]
+        apis = [item for item in items if tier_of(item) is Tier.API]
+        nodes = [item for item in items if tier_of(item) not in (None, Tier.API)]
+        beside = max(0, share - len(nodes))
+        items[:] = [*nodes, *others[:beside], *apis, *others[beside:]]
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         needed = {need for item in session.items for need in _needs_of(item)}
