@@ -16,8 +16,12 @@ was ended by a commit has a live call, then or at any time after.
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from fakes.pools import SETTINGS
 from paddock.protocol import control, features
@@ -114,16 +118,14 @@ class Model:
 FREE, DIALLING, ACTIVE = 0, 1, 2
 
 
-@dataclass(frozen=True, slots=True)
-class Operator:
+class Operator(Struct, frozen=True):
     """Its cached copy of the intent, and the count it last saw (None: not in the registry)."""
 
     seen: Intent
     count: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True, gc=False):
     stored: Intent
     gone: str
     """"" | "commit" | "evicted": on its way out; nothing more can be written."""
@@ -144,6 +146,8 @@ class State:
 
 
 Step = tuple[str, State]
+Held = tuple[int, Mode, frozenset[str]]
+"""What a barrier is made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +227,17 @@ def _restored(epoch: int, mode: Mode) -> Barrier:
     return barrier
 
 
+@lru_cache(maxsize=1 << 16)
+def _tried(rule: Callable[..., Any], state: Held, *told: object) -> tuple[Any, Barrier]:
+    """What a rule of the runner's says, and the barrier after it. Neither depends on more."""
+    barrier = Barrier(*state)
+    return rule(barrier, *told), barrier
+
+
+def _held(state: State) -> Held:
+    return state.epoch, state.mode, state.booked
+
+
 def _with(state: State, barrier: Barrier) -> State:
     return replace(state, epoch=barrier.drain_epoch, mode=barrier.mode, booked=barrier.booked)
 
@@ -235,16 +250,17 @@ def _calls(model: Model, state: State) -> Iterator[Step]:
     assigned = False
     for index, stage in enumerate(state.calls):
         job = f"job{index}"
-        barrier = Barrier(state.epoch, state.mode, state.booked)
         if stage == FREE and not assigned:
             assigned = True
-            if model.runner.book(barrier, job) is None:
+            refusal, barrier = _tried(model.runner.book, _held(state), job)
+            if refusal is None:
                 yield f"accepted in {state.mode}", _call(_with(state, barrier), index, DIALLING)
         elif stage == DIALLING:
             # A rule that did not book when it accepted does so now.
             booked = Barrier(state.epoch, state.mode, state.booked | {job})
             yield "answered", _call(_with(state, booked), index, ACTIVE)
         if stage != FREE:
+            barrier = Barrier(*_held(state))
             barrier.unbook(job)
             yield "ended", _call(_with(state, barrier), index, FREE)
 
@@ -260,8 +276,8 @@ def _call(state: State, index: int, stage: int) -> State:
 
 def _runner(model: Model, state: State) -> Iterator[Step]:
     for epoch, mode in state.commands:
-        barrier = Barrier(state.epoch, state.mode, state.booked)
-        if model.runner.obey(barrier, epoch, mode) is not None:
+        said, barrier = _tried(model.runner.obey, _held(state), epoch, mode)
+        if said is not None:
             stored = replace(_with(state, barrier), durable=(epoch, mode))
             yield f"obeyed {mode}", _reported(model, stored)
         if model.full_disk:
@@ -277,8 +293,8 @@ def _runner(model: Model, state: State) -> Iterator[Step]:
 
 
 def _unstored(model: Model, state: State, epoch: int, mode: Mode) -> Iterator[Step]:
-    barrier = Barrier(state.epoch, state.mode, state.booked)
-    said = model.runner.obey_unstored(barrier, epoch, mode, state.durable[0])
+    rule = model.runner.obey_unstored
+    said, barrier = _tried(rule, _held(state), epoch, mode, state.durable[0])
     after = _with(state, barrier)
     if said is not None and not state.gone:
         heard = BarrierReport(said.drain_epoch, said.booked)
@@ -290,8 +306,8 @@ def _unstored(model: Model, state: State, epoch: int, mode: Mode) -> Iterator[St
 def _reported(model: Model, state: State) -> State:
     if state.gone:
         return state  # Nobody decides on it any more.
-    barrier = Barrier(state.epoch, state.mode, state.booked)
-    said = model.runner.report(barrier, state.calls.count(ACTIVE), state.durable[0])
+    active = state.calls.count(ACTIVE)
+    said, _ = _tried(model.runner.report, _held(state), active, state.durable[0])
     if said is None:
         return state
     return replace(state, reports=state.reports | {BarrierReport(said.drain_epoch, said.booked)})
