@@ -58,6 +58,7 @@ def test_each_broken_rule_is_found(wrong: str) -> None:
         with broken.at_work():
             verdict = simulate(seed, OF_EACH, theme=broken.theme, runner_link=broken.runner_link)
         if not verdict.holds:
+            assert "pass_failed" not in verdict.problem, "broken in another way"
             print(f"{wrong}: world {seed}, step {verdict.steps}: {verdict.problem}")
             return
     raise AssertionError(f"{wrong!r} did not show in {TRIED} worlds")

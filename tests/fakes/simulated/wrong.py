@@ -115,9 +115,10 @@ async def _no_pods(self: KubernetesBackend) -> bool:
 class _AnyRoom:
     """Creates although nothing went."""
 
-    async def carry_out(self: Any, planned: Any, now: float, settings: Any) -> None:
+    async def carry_out(self: Any, planned: Any, now: float, settings: Any) -> int:
         for action in planned.actions:
             await self._apply(action, now, settings)
+        return 0
 
 
 class _Taking(RunnerLink):
