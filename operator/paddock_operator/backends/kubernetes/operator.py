@@ -224,6 +224,10 @@ class Operator:
 
     async def run(self, watch: Callable[["Operator"], Any]) -> None:
         """`watch(self)` is the task that feeds `pool_seen` and `connection_seen`."""
+        # A full collection over modules and thousands of pods would stop the loop for too long:
+        # what is there for good is left out of it, and no scrape of a thousand pools begins one.
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 20)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._pods.informer.run())
@@ -238,11 +242,7 @@ class Operator:
                 await self._budgets.informer.synced.wait()
                 await self._pods.informer.synced.wait()
                 log.info("listed", extra={"pods": len(self._pods.informer.store)})
-                # A full collection over thousands of pods would stop the loop for too long.
-                gc.collect()
                 gc.freeze()
-                # Nor may each scrape of a thousand pools be followed by one.
-                gc.set_threshold(50_000, 20, 20)
                 await self._see_all()
                 group.create_task(self._connect())
                 group.create_task(self._look_at_secrets())
