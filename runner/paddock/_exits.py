@@ -49,9 +49,10 @@ def run_to_its_end(main: Coroutine[Any, Any, None]) -> None:
             try:
                 loop.run_until_complete(task)
             except SystemExit as why:
-                if task.done():
-                    raise
-                log.error("exit_refused", extra={"why": f"{_name(why)} {_OF_ALL}"}, exc_info=why)
+                if not task.done():
+                    said = f"{_name(why)} {_OF_ALL}"
+                    log.error("exit_refused", extra={"why": said}, exc_info=why)
+        task.result()
 
 
 def _name(why: BaseException) -> str:

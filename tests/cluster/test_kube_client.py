@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fakes.quotas import in_force
 from fakes.waiting import eventually
 from paddock_operator.backends.kubernetes.client import KubeClient
 from paddock_operator.backends.kubernetes.errors import (
@@ -345,17 +346,7 @@ async def test_a_used_up_quota_is_not_a_missing_right(
     )
 
     maps, one = f"/api/v1/namespaces/{namespace}/configmaps", {"metadata": {"name": "one"}}
-
-    async def in_force() -> bool:
-        try:
-            await kube.dry_run_create(maps, one)
-        except QuotaExceeded:
-            return True
-        except Forbidden:
-            pass  # the quota is known, but its use is not counted yet
-        return False
-
-    await eventually(in_force, within_s=60, what="the quota in force")
+    await in_force(kube, maps, one)
     with pytest.raises(QuotaExceeded):
         await kube.create(maps, one)
 

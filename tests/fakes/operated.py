@@ -16,11 +16,12 @@ import httpx
 
 from fakes.process_kubelet import SCHEDULER, ProcessKubelet
 from fakes.processes import Process, Server
+from fakes.quotas import in_force
 from fakes.waiting import eventually
 from paddock.client.client import AsyncClient
 from paddock.client.text import AgentSay, AgentTextDelta, AgentTextEnd, Ending, TextChannel
 from paddock_operator.backends.kubernetes.client import KubeClient
-from paddock_operator.backends.kubernetes.errors import Forbidden, NotFound, QuotaExceeded
+from paddock_operator.backends.kubernetes.errors import NotFound
 from paddock_operator.backends.kubernetes.words import connections_path, pods_path, pools_path
 from testbed.control_plane import ControlPlane
 
@@ -246,17 +247,7 @@ class Operated:
         """The API server refuses pods by the quota that there is now."""
         spec = {"containers": [{"name": "x", "image": "none"}]}
         body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe"}, "spec": spec}
-
-        async def refused() -> bool:
-            try:
-                await self.client.dry_run_create(self.pods_path, body)
-            except QuotaExceeded:
-                return True
-            except Forbidden:
-                pass  # the quota is known, but its use is not counted yet
-            return False
-
-        await eventually(refused, within_s=45, what="the quota in force")
+        await in_force(self.client, self.pods_path, body)
 
     # -- what is there ----------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """What an agent's code may end: its own call."""
 
 import asyncio
+import gc
 import sys
 
 import pytest
@@ -84,6 +85,7 @@ def test_an_exit_in_a_task_that_nobody_awaits_ends_that_task_only(
         leaving, going_on = asyncio.create_task(leave()), asyncio.create_task(other())
         asyncio.get_running_loop().call_soon(sys.exit, 3)
         await asyncio.wait([leaving, going_on])
+        assert isinstance(leaving.exception(), SystemExit)
         done.append("main")
 
     run_to_its_end(main())
@@ -99,3 +101,11 @@ def test_what_ends_the_main_task_ends_it_all(raised: BaseException) -> None:
 
     with pytest.raises(type(raised)):
         run_to_its_end(main())
+    gc.collect()  # asyncio tells of an interrupted task when it goes: now, and not during an import
+
+
+def test_an_exit_at_the_moment_of_the_end_takes_nothing_from_it() -> None:
+    async def main() -> None:
+        asyncio.get_running_loop().call_soon(sys.exit, 3)
+
+    run_to_its_end(main())
