@@ -95,7 +95,7 @@ def test_base_dependencies_are_few(wheel: Path) -> None:
     base = {re.split(r"[^\w-]", each)[0] for each in needed if "extra ==" not in each}
 
     assert {
-        "click", "httpx", "msgspec", "prometheus-client", "pyyaml", "rich", "websockets",
+        "click", "httpx", "msgspec", "prometheus-client", "pyyaml", "rich", "sniffio", "websockets",
     } == base  # fmt: skip
 
 
