@@ -202,24 +202,25 @@ class Reconciler:
             deleting=self.deleting, may_create_at=self._may_create_at(observed, now, mono),
             rollout_progress_at=self._rollout_at,
         )  # fmt: skip
-        planned = plan(view, decision, now)
+        await asyncio.sleep(0)  # looking at thousands of runners, deciding on them and declaring
+        planned = plan(view, decision, now)  # them: not in one go
         await self._tell_of_the_gone()
         called_off = await self._carry_out(planned, now, settings)
         last = Pass(
             observed, pool, settings, decision, planned, self.revision, fresh,
             self._crashes.failures, called_off, *self._pace(counts.arrivals, mono),
         )  # fmt: skip
-        await asyncio.sleep(0)  # deciding on thousands of runners and declaring them: not in one go
+        await asyncio.sleep(0)
         await self._declare(last, mono)
         self.on_pass(last)
         return last
 
     async def _carry_out(self, planned: Plan, now: float, settings: PlanSettings) -> int:
         """In order; how many ends were called off. Nothing is created in the place of what did
-        not go after all."""
+        not go after all, nor of a template that has changed since."""
         room, called_off = True, 0
         for kind, alike in groupby(planned.actions, type):
-            if kind is Create and not room:
+            if kind is Create and not (room and settings.revision == self.revision):
                 self.wake()
                 continue
             done = await asyncio.gather(*(self._apply(a, now, settings) for a in alike))

@@ -3,11 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from msgspec import structs
-
-from paddock.protocol.words import Mode
 from paddock_operator.autoscale.sample import PoolSample
-from paddock_operator.plan.view import Phase, RunnerView
+from paddock_operator.plan.view import DRAIN, PENDING, READY, SERVE, STARTING, RunnerView
 from paddock_operator.reconcile.backend import Observed
 from paddock_operator.signals.feed import Counts, Feed, RunnerSignal
 
@@ -61,30 +58,36 @@ def _runner(
     now: float,
     silent_since: dict[str, float],
 ) -> RunnerView:
-    view = RunnerView(
-        runner_id=observed.runner_id,
-        revision=observed.revision,
-        phase=observed.phase,
-        created_at=observed.created_at,
-        placed_at=observed.placed_at,
-        capacity=capacity,
-        intent=observed.intent,
-        node=observed.node,
-        cordoned=observed.cordoned and drain_on_cordon,
-    )
+    cordoned = observed.cordoned and drain_on_cordon
     if signal is None:
-        return view
+        return RunnerView(
+            runner_id=observed.runner_id,
+            revision=observed.revision,
+            phase=observed.phase,
+            created_at=observed.created_at,
+            placed_at=observed.placed_at,
+            capacity=capacity,
+            intent=observed.intent,
+            node=observed.node,
+            cordoned=cordoned,
+        )
     known = fresh and (signal.connected or signal.booked > 0)
     if known and signal.connected:
         silent_since.pop(observed.runner_id, None)
     else:
         silent_since.setdefault(observed.runner_id, now)
     oldest = signal.oldest_assigned_s
-    registered = observed.phase is Phase.STARTING
-    return structs.replace(
-        view,
-        phase=Phase.READY if registered else observed.phase,
+    registered = observed.phase is STARTING
+    return RunnerView(
+        runner_id=observed.runner_id,
+        revision=observed.revision,
+        phase=READY if registered else observed.phase,
+        created_at=observed.created_at,
+        placed_at=observed.placed_at,
         capacity=min(capacity, signal.capacity),
+        intent=observed.intent,
+        node=observed.node,
+        cordoned=cordoned,
         report=signal.report,
         booked=signal.booked if fresh and signal.connected else None,
         can_drain=signal.can_drain,
@@ -103,18 +106,18 @@ def _sample(
     expected_start_s: float,
     now: float,
 ) -> PoolSample:
-    serving = [r for r in runners if r.intent.mode is Mode.SERVE]
-    starting = [r for r in serving if r.phase in (Phase.PENDING, Phase.STARTING)]
-    leaving = [r for r in runners if r.intent.mode is Mode.DRAIN]
+    serving = [r for r in runners if r.intent.mode is SERVE]
+    starting = [r for r in serving if r.phase in (PENDING, STARTING)]
+    leaving = [r for r in runners if r.intent.mode is DRAIN]
     return PoolSample(
-        in_flight=sum(held.get(r.runner_id, 0) for r in serving if r.phase is Phase.READY),
+        in_flight=sum(held.get(r.runner_id, 0) for r in serving if r.phase is READY),
         queued=queued,
         arrivals=counts.arrivals,
         completions=counts.completions,
         answered=counts.answered,
         late=counts.late,
         startup_times_s=counts.startup_times_s,
-        ready=sum(r.phase is Phase.READY and r.booked is not None for r in serving),
+        ready=sum(r.phase is READY and r.booked is not None for r in serving),
         starting=len(starting),
         overdue_starts=sum(now - r.created_at > 3.0 * expected_start_s for r in starting),
         draining_sessions=sum(held.get(r.runner_id, 0) for r in leaving),

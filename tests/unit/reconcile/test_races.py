@@ -1,5 +1,6 @@
 """What a pass does when others were first, and whom its words are for."""
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,6 +96,22 @@ async def test_nothing_is_created_in_the_place_of_a_start_that_was_not_withdrawn
     backend.withdraws = True
     await reconciler.reconcile()
     assert [type(action) for action in backend.asked[1:]] == [CancelStart, Create]
+
+
+async def test_nothing_is_created_for_a_template_that_changed_during_the_pass() -> None:
+    """It would be made of the new one, and counted as one of the old."""
+    backend = RecordingBackend()
+    reconciler = _reconciler(backend, Link())
+    reconciler.heard(_line())
+    passing = asyncio.create_task(reconciler.reconcile())
+    await asyncio.sleep(0)
+    image = MANIFEST.replace("example/runner:1", "example/runner:2")
+    reconciler.change(parse_manifest(image % "Terminate", source="a.yaml"))
+
+    await passing
+    assert backend.asked == []
+    await reconciler.reconcile()
+    assert backend.asked == [Create(reconciler.revision, 1)]
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,8 @@ class KubernetesBackend:
         self._taken = {pod.name for pod in named}
         mine = [pod for pod in named if pod.owner == self._owner.uid]
         self._observed = {pod.name: pod.uid for pod in mine}
-        return [observed(pod, cordoned=bool(pod.node) and self._cordoned(pod.node)) for pod in mine]
+        leaving = {node for node in {pod.node for pod in mine} if node and self._cordoned(node)}
+        return [observed(pod, cordoned=pod.node in leaving) for pod in mine]
 
     def pods(self) -> dict[str, PodView]:
         """The pool's pods by name."""

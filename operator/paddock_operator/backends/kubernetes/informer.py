@@ -117,6 +117,7 @@ class Informer(Generic[T]):
             async for page in pages:
                 self._mirror.page(page.items)
                 version = page.resource_version
+        await asyncio.sleep(0)  # thousands of objects: not in one go with the last page
         self._tell(self._mirror.end_listing(version))
         self._heard()
         self.synced.set()

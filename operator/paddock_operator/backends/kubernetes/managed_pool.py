@@ -1,5 +1,6 @@
 """One AgentDeployment of a cluster: its reconciler, its pods, and what is owned beside them."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -144,6 +145,7 @@ class ManagedPool:
             await self._prepare(reconciler)
             await self._adopt()
         await self.backend.hold(reconciler.manifest.spec.disruption.protect == "Always")
+        await asyncio.sleep(0)  # marks of thousands of pods, and a look at them: not in one go
         reconciler.deleting = reconciler.deleting or self.deleting
         last = self.last = await reconciler.reconcile()
         self.looked_at = generation

@@ -40,9 +40,10 @@ class PodStore:
 
     def of(self, namespace: str, pool: str) -> Sequence[PodView]:
         keys = self._names.get(PoolKey(namespace, pool), {})
+        store, unsettled = self.informer.store, self._answers.keys() | self._lost.keys()
         found = []
         for key in list(keys):
-            pod = self._now(key)
+            pod = self._now(key) if key in unsettled else store.get(key)
             if pod is None:
                 del keys[key]
             else:

@@ -4,7 +4,10 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
+
+from msgspec import structs
 
 from paddock_operator.backends.kubernetes.intents import intent_of
 from paddock_operator.backends.kubernetes.words import (
@@ -45,7 +48,7 @@ class Endpoint:
     """Certificates to trust, PEM; "": the usual ones."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PodView:
     """What is kept of a runner's pod."""
 
@@ -75,6 +78,30 @@ class PodView:
     """Kubelet says that the runner's container does not run: no image, or it crashes again and
     again. So no call can be there."""
     restarts: int
+
+    @cached_property
+    def observed(self) -> Observed:
+        """The pod as the reconciler sees it, where its node stays. Made once, not in each pass."""
+        if self.phase in ("Failed", "Succeeded"):
+            phase = Phase.FAILED
+        elif self.deleting:
+            phase = Phase.TERMINATING
+        elif not self.node or self.stuck:
+            phase = Phase.PENDING
+        else:
+            phase = Phase.STARTING
+        return Observed(
+            runner_id=self.name,
+            revision=self.revision,
+            phase=phase,
+            created_at=self.created_at,
+            placed_at=self.placed_at,
+            intent=self.intent,
+            node=self.node,
+            asked=self.deleting or self.phase == "Succeeded",
+            failure=self.failure,
+            incarnation=self.uid,
+        )
 
 
 def pod_name(pool: str, revision: str, slot: int) -> str:
@@ -268,33 +295,13 @@ def pod_view(pod: Mapping[str, Any]) -> PodView:
 
 
 def observed(pod: PodView, *, cordoned: bool) -> Observed:
-    """The pod as the reconciler sees it."""
-    if pod.phase in ("Failed", "Succeeded"):
-        phase = Phase.FAILED
-    elif pod.deleting:
-        phase = Phase.TERMINATING
-    elif not pod.node or pod.stuck:
-        phase = Phase.PENDING
-    else:
-        phase = Phase.STARTING
-    return Observed(
-        runner_id=pod.name,
-        revision=pod.revision,
-        phase=phase,
-        created_at=pod.created_at,
-        placed_at=pod.placed_at,
-        intent=pod.intent,
-        node=pod.node,
-        cordoned=cordoned,
-        asked=pod.deleting or pod.phase == "Succeeded",
-        failure=pod.failure,
-        incarnation=pod.uid,
-    )
+    """The pod as the reconciler sees it, its node with it."""
+    return structs.replace(pod.observed, cordoned=True) if cordoned else pod.observed
 
 
 def wall_clock(timestamp: str) -> float:
     """An API server's timestamp, in seconds."""
-    return datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp()
+    return datetime.fromisoformat(timestamp).timestamp()
 
 
 def _placed_at(status: Mapping[str, Any]) -> float | None:
