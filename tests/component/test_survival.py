@@ -169,12 +169,13 @@ async def test_a_signalled_runner_takes_nothing_and_leaves_after_its_last_call(
         assert await heard(channel) == "hello"
         runner.terminate()
 
-        async def refused() -> bool:
-            async with server.http("public") as http:
-                answer = await http.post("/v1/public/desk/start")
-            return answer.status_code == 503 and answer.json()["reason"] == "draining"
+        async def known_to_drain() -> bool:
+            return bool((await server.get("/v1/agents/desk"))["draining"])
 
-        await eventually(refused)
+        await eventually(known_to_drain)
+        async with server.http("public") as http:
+            answer = await http.post("/v1/public/desk/start")
+        assert (answer.status_code, answer.json()["reason"]) == (503, "draining")
         await channel.say("one")
         assert await heard(channel) == "heard one"
         assert runner.exit_code is None

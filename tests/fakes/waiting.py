@@ -14,15 +14,17 @@ async def eventually(
 ) -> Any:
     """The first truthy result of `condition`, awaited if it can be, until the deadline.
 
-    Whoever did not get to look for so long looks once more after it.
+    Whoever did not get to look for so long looks once more after it. What takes long is looked at
+    less often: looking takes time from what is waited for.
     """
-    until = time.monotonic() + within_s
+    began = time.monotonic()
     while True:
-        late = time.monotonic() > until
+        waited_s = time.monotonic() - began
+        late = waited_s > within_s
         result = condition()
         found = await result if isinstance(result, Awaitable) else result
         if found:
             return found
         if late:
             raise AssertionError(f"{what or condition} did not come within {within_s:g} s")
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(min(max(0.02, waited_s / 10), 0.2))
