@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from fakes.forked import Forked, fork
 from fakes.waiting import PATIENCE_S, eventually
 from testbed.ports import free_ports
 
@@ -28,22 +29,26 @@ class Process:
     def __init__(self, directory: Path, name: str) -> None:
         self.directory = directory
         self.log = directory / f"{name}.log"
-        self.child: subprocess.Popen[bytes] | None = None
+        self.child: subprocess.Popen[bytes] | Forked | None = None
 
     def spawn(self, command: list[str], env: dict[str, str]) -> None:
+        with self.log.open("ab") as output:
+            self.child = subprocess.Popen(
+                command, env=self._environment(env), stdout=output, stderr=output,
+                cwd=self.directory,
+            )  # fmt: skip
+
+    def fork(self, words: list[str], env: dict[str, str]) -> None:
+        """Likewise, `paddock` with these words."""
+        self.child = fork(words, env=self._environment(env), cwd=self.directory, output=self.log)
+
+    def _environment(self, env: dict[str, str]) -> dict[str, str]:
         inherited = {
             k: os.environ[k] for k in ("PATH", "LANG", "LD_LIBRARY_PATH") if k in os.environ
         }
         home = self.directory / "home"
         home.mkdir(exist_ok=True)
-        with self.log.open("ab") as output:
-            self.child = subprocess.Popen(
-                command,
-                env={**inherited, "HOME": str(home), **env},
-                stdout=output,
-                stderr=output,
-                cwd=self.directory,
-            )
+        return {**inherited, "HOME": str(home), **env}
 
     @property
     def pid(self) -> int:
@@ -93,12 +98,12 @@ class Server(Process):
 
     async def start(self) -> None:
         before = len(self.text())
-        command = [
-            sys.executable, "-m", "paddock", "orchestrator", "--port", str(self.port),
+        words = [
+            "orchestrator", "--port", str(self.port),
             "--state-dir", str(self.directory / "state"), "--log-format", "json",
             "--public-url", self.url, *self.options,
         ]  # fmt: skip
-        self.spawn(command, {"PADDOCK_CONTEXTS": str(self.contexts)})
+        self.fork(words, {"PADDOCK_CONTEXTS": str(self.contexts)})
         await eventually(lambda: self._listening(before), what="listening")
         context = json.loads(self.contexts.read_text())["contexts"][0]
         self.keys = {k: context[f"{k}_key"] for k in ("private", "public", "runner")}
