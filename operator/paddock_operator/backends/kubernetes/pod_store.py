@@ -40,10 +40,10 @@ class PodStore:
 
     def of(self, namespace: str, pool: str) -> Sequence[PodView]:
         keys = self._names.get(PoolKey(namespace, pool), {})
-        store, unsettled = self.informer.store, self._answers.keys() | self._lost.keys()
+        store, answers, lost = self.informer.store, self._answers, self._lost
         found = []
         for key in list(keys):
-            pod = self._now(key) if key in unsettled else store.get(key)
+            pod = self._now(key) if key in answers or key in lost else store.get(key)
             if pod is None:
                 del keys[key]
             else:
