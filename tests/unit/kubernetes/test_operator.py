@@ -273,3 +273,12 @@ async def test_a_status_says_of_which_spec_it_is_even_if_that_changed_during_the
 
     await eventually(of_the_new_spec, within_s=5, what="a status of the new spec")
     assert (2, 1) not in told
+
+
+async def test_a_pool_keeps_one_manifest_and_not_one_for_each_status(world: World) -> None:
+    world.pool("a")
+    (pool,) = world.operator.pools.values()
+    before = pool.resource
+    world.pool_changes("a")
+    assert pool.resource is not before
+    assert pool.resource.parsed is before.parsed

@@ -9,6 +9,7 @@ import gc
 import itertools
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from paddock_operator.backends.kubernetes.budgets import Budgets
@@ -144,10 +145,12 @@ class Operator:
             return
         resource = parse_resource(obj)
         if pool is not None and pool.resource.meta.uid == resource.meta.uid:
-            before = pool.resource.meta
+            before = pool.resource
+            if resource.parsed == before.parsed:  # kept once, not for each status that is written
+                resource = replace(resource, parsed=before.parsed, rest=before.rest)
             pool.changed(resource)
             self._claim(key, pool)
-            if _same_wish(before, resource.meta):
+            if _same_wish(before.meta, resource.meta):
                 return  # our own status, or somebody's note
         else:
             if pool is not None:  # another object of the name: that its predecessor went was missed
