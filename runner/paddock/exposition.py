@@ -152,7 +152,17 @@ class Scrapes:
 
 
 def written(page: Page) -> bytes:
-    """The page's text."""
+    """The page's text, made family by family: the library holds each line of what it is given."""
     from prometheus_client import generate_latest
 
-    return generate_latest(page)
+    return b"".join(generate_latest(_One(family)) for family in page.collect())
+
+
+class _One:
+    """A collector of one family."""
+
+    def __init__(self, family: "Family") -> None:
+        self._family = family
+
+    def collect(self) -> "Iterator[Family]":
+        yield self._family
