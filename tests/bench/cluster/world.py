@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self
 
@@ -39,6 +40,7 @@ NODE = "bench-node"
 _COUNT = re.compile(r"^paddock_operator_apiserver_request_seconds_count\{(.*)\} (\S+)$", re.M)
 _LABEL = re.compile(r'(\w+)="(.*?)"')
 _LOOK_S = 0.02
+_SCRAPES = 60
 _TESTS = Path(__file__).resolve().parents[2]
 
 
@@ -165,8 +167,14 @@ class BenchOperator(OperatorProcess):
         super().__init__(folder, kubeconfig, NAMESPACE, "operator", "--log-level", "info")
 
     async def metrics(self) -> str:
-        async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
-            return (await http.get(f"{self.probes}/metrics")).text
+        """Asked for again, as a scraper would, where a busy operator has no time to write them."""
+        for _ in range(_SCRAPES):
+            async with httpx.AsyncClient(trust_env=False, verify=False, timeout=30) as http:
+                answer = await http.get(f"{self.probes}/metrics")
+            if answer.status_code == HTTPStatus.OK:
+                return answer.text
+            await asyncio.sleep(1)
+        raise BenchError(f"the operator's metrics: {answer.status_code} {answer.text[:200]}")
 
     async def writes(self) -> dict[tuple[str, str], int]:
         """How many writes were sent so far, by verb and resource.
