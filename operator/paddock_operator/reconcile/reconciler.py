@@ -202,8 +202,9 @@ class Reconciler:
             deleting=self.deleting, may_create_at=self._may_create_at(observed, now, mono),
             rollout_progress_at=self._rollout_at,
         )  # fmt: skip
-        await asyncio.sleep(0)  # looking at thousands of runners, deciding on them and declaring
-        planned = plan(view, decision, now)  # them: not in one go
+        # Looking at thousands of runners, deciding on them, declaring them: not in one go.
+        await asyncio.sleep(0)
+        planned = plan(view, decision, now)
         await self._tell_of_the_gone()
         called_off = await self._carry_out(planned, now, settings)
         last = Pass(

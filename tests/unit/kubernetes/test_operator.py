@@ -282,3 +282,14 @@ async def test_a_pool_keeps_one_manifest_and_not_one_for_each_status(world: Worl
     world.pool_changes("a")
     assert pool.resource is not before
     assert pool.resource.parsed is before.parsed
+
+
+async def test_what_can_be_read_of_a_manifest_that_is_wrong_is_the_newest(world: World) -> None:
+    made = world.pool("a")
+    for timeout_s in (60, 77):
+        spec = {**made["spec"], "bogus": 1, "drain": {"timeoutSeconds": timeout_s}}
+        world.operator.pool_seen("MODIFIED", {**made, "spec": spec})
+    (pool,) = world.operator.pools.values()
+    assert isinstance(pool.resource.parsed, tuple)
+    assert pool.resource.rest is not None
+    assert pool.resource.rest.spec.drain.timeout_seconds == 77

@@ -146,7 +146,8 @@ class Operator:
         resource = parse_resource(obj)
         if pool is not None and pool.resource.meta.uid == resource.meta.uid:
             before = pool.resource
-            if resource.parsed == before.parsed:  # kept once, not for each status that is written
+            if (resource.parsed, resource.rest) == (before.parsed, before.rest):
+                # Kept once, and not for each status that is written.
                 resource = replace(resource, parsed=before.parsed, rest=before.rest)
             pool.changed(resource)
             self._claim(key, pool)
