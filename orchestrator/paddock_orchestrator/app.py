@@ -7,7 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
-from paddock.exposition import CONTENT_TYPE, Scrapes
+from paddock.exposition import Scrapes
 from paddock.protocol import control
 from paddock.version import __version__
 from paddock_orchestrator.api import events, internal, management
@@ -116,13 +116,13 @@ def _add_health(app: FastAPI, orchestrator: Orchestrator) -> None:
     scrapes = Scrapes(lambda: orchestrator.metrics.take(now()))
 
     @app.get("/metrics", tags=["health"], response_class=PlainTextResponse)
-    async def metrics() -> Response:
+    async def metrics(request: Request) -> Response:
         """Every figure, in Prometheus' text format."""
         try:
-            page = await scrapes.answer()
+            scrape = await scrapes.answer(",".join(request.headers.getlist("accept-encoding")))
         except TimeoutError:
             raise ApiError(503, "busy", "The page is not written in time", 5) from None
-        return Response(page, media_type=CONTENT_TYPE)
+        return Response(scrape.body, headers=scrape.headers)
 
 
 def _add_errors(app: FastAPI) -> None:

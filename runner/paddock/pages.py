@@ -6,7 +6,7 @@ The server is that of `websockets`, which answers plain requests before they bec
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 
@@ -14,12 +14,13 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from paddock.exposition import CONTENT_TYPE, Page, Scrapes
+from paddock.exposition import Page, Scrapes
 
 log = logging.getLogger("paddock.pages")
 
 TIMEOUT_S: Final = 5.0
 """From a peer's connection to the end of its answer."""
+_PLAIN: Final = {"Content-Type": "text/plain; charset=utf-8"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,22 +29,25 @@ class Answer:
 
     status: HTTPStatus
     body: bytes
-    content_type: str = "text/plain; charset=utf-8"
+    headers: Mapping[str, str] = field(default_factory=lambda: dict(_PLAIN))
+    """What the body is."""
 
 
-Shown = Callable[[], Awaitable[Answer]]
-"""A page. It must not block: it runs in the event loop."""
+Shown = Callable[[Headers], Awaitable[Answer]]
+"""A page, given the headers of its request. It must not block: it runs in the event loop."""
 
 
 def metrics_page(take: Callable[[], Page]) -> Shown:
     """The page of a scraper: 503 where it cannot be written in time."""
     scrapes = Scrapes(take)
 
-    async def page() -> Answer:
+    async def page(asked: Headers) -> Answer:
+        accepted = ",".join(asked.get_all("Accept-Encoding"))
         try:
-            return Answer(HTTPStatus.OK, await scrapes.answer(), CONTENT_TYPE)
+            scrape = await scrapes.answer(accepted)
         except TimeoutError:
             return _plain(HTTPStatus.SERVICE_UNAVAILABLE)
+        return Answer(HTTPStatus.OK, scrape.body, scrape.headers)
 
     return page
 
@@ -62,7 +66,7 @@ async def serve_pages(
         method = getattr(request, "method", "GET")
         if method not in ("GET", "HEAD"):
             return _http(_plain(HTTPStatus.METHOD_NOT_ALLOWED))
-        return _http(await _page(pages, request.path.partition("?")[0]), head=method == "HEAD")
+        return _http(await _page(pages, request), head=method == "HEAD")
 
     quiet = log.getChild("http")
     quiet.setLevel(logging.CRITICAL)  # what peers do wrong is theirs
@@ -74,11 +78,12 @@ async def serve_pages(
         yield bound
 
 
-async def _page(pages: Mapping[str, Shown], path: str) -> Answer:
+async def _page(pages: Mapping[str, Shown], request: Request) -> Answer:
+    path = request.path.partition("?")[0]
     if path not in pages:
         return _plain(HTTPStatus.NOT_FOUND)
     try:
-        return await pages[path]()
+        return await pages[path](request.headers)
     except Exception:
         log.exception("page_failed", extra={"path": path})
         return _plain(HTTPStatus.INTERNAL_SERVER_ERROR)
@@ -89,8 +94,7 @@ def _plain(status: HTTPStatus) -> Answer:
 
 
 def _http(answer: Answer, *, head: bool = False) -> Response:
-    headers = Headers()
-    headers["Content-Type"] = answer.content_type
+    headers = Headers(answer.headers)
     headers["Content-Length"] = str(len(answer.body))
     headers["Connection"] = "close"
     body = b"" if head else answer.body

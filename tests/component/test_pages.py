@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from websockets.datastructures import Headers
 
 from paddock import exposition, pages
 from paddock.pages import Answer, metrics_page, serve_pages
@@ -13,7 +14,7 @@ from paddock_operator.observe.health import Health
 from paddock_operator.observe.metrics import Metrics
 
 
-async def _break() -> Answer:
+async def _break(_: Headers) -> Answer:
     raise RuntimeError("a page that breaks")
 
 
@@ -56,6 +57,19 @@ async def test_a_page_that_is_not_written_in_time_is_a_503(
 ) -> None:
     monkeypatch.setattr(exposition, "LIMIT_S", 0.0)
     assert b" 503 " in await _say(port, b"GET /metrics HTTP/1.1\r\n\r\n")
+
+
+async def test_a_scraper_that_accepts_it_is_sent_gzip(port: int) -> None:
+    sizes = []
+    for accepted, encoding in (("gzip", "gzip"), ("identity", None)):
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.get(
+                f"http://127.0.0.1:{port}/metrics", headers={"Accept-Encoding": accepted}
+            )
+        assert answer.headers.get("Content-Encoding") == encoding
+        assert "paddock_operator_leader" in answer.text
+        sizes.append(int(answer.headers["Content-Length"]))
+    assert sizes[0] < sizes[1] / 2
 
 
 async def _say(port: int, request: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """What is taken is what a scraper reads, and no scrape holds up the loop."""
 
 import asyncio
+import gzip
 import threading
 from collections.abc import Iterator
 
@@ -11,7 +12,16 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fakes.waiting import eventually
 from paddock import exposition
-from paddock.exposition import CONTENT_TYPE, Declarations, Histogram, Metric, Page, Scrapes, written
+from paddock.exposition import (
+    AT_ONCE,
+    CONTENT_TYPE,
+    Declarations,
+    Histogram,
+    Metric,
+    Page,
+    Scrapes,
+    written,
+)
 
 DECLARED = Declarations()
 HEAT = DECLARED.gauge("heat_celsius", "How warm it is.\nA \\ in it.", room="its name")
@@ -19,8 +29,12 @@ STEPS = DECLARED.counter("steps_total", "Steps.")
 WAIT = DECLARED.histogram("wait_seconds", "Waits.", (0.5, 1, 10), room="its name")
 
 
+def text(page: Page) -> str:
+    return gzip.decompress(written(page)).decode()
+
+
 def families(page: Page) -> list[Family]:
-    return list(text_string_to_metric_families(written(page).decode()))
+    return list(text_string_to_metric_families(text(page)))
 
 
 def read(page: Page) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -67,6 +81,20 @@ def test_every_metric_has_its_head_with_and_without_samples() -> None:
     assert ("steps_total", frozenset()) in read(page)
 
 
+@pytest.mark.parametrize("rooms", [1, AT_ONCE, AT_ONCE + 1, 3 * AT_ONCE])
+def test_a_family_has_all_its_samples_and_one_head_however_many_they_are(rooms: int) -> None:
+    page, histogram = Page(DECLARED), Histogram(WAIT.bounds)
+    for room in range(rooms):
+        page.put(HEAT, room, f"room-{room}")
+        page.put_histogram(WAIT, histogram, f"room-{room}")
+    found = read(page)
+    assert [
+        found["heat_celsius", frozenset({("room", f"room-{room}")})] for room in range(rooms)
+    ] == list(range(rooms))
+    assert len(found) == rooms * (1 + len(WAIT.bounds) + 3)
+    assert (text(page).count("# HELP "), text(page).count("# TYPE ")) == (3, 3)
+
+
 def test_what_is_not_declared_or_has_other_labels_is_refused() -> None:
     page = Page(DECLARED)
     with pytest.raises(KeyError):
@@ -88,12 +116,12 @@ class Held(Page):
     writers: list[threading.Thread]
     most = 0
 
-    def collect(self) -> Iterator[Family]:
+    def families(self) -> Iterator[tuple[Family, bool]]:
         self.writers.append(threading.current_thread())
         Held.most = max(Held.most, len(self.writers))
         assert self.may.wait(60)
         self.writers.pop()
-        return super().collect()
+        return super().families()
 
 
 @pytest.fixture
@@ -115,7 +143,7 @@ async def test_scrapes_share_a_page_and_no_two_pages_are_written_at_once(
         return page
 
     scrapes = Scrapes(take)
-    asked = [asyncio.create_task(scrapes.answer()) for _ in range(50)]
+    asked = [asyncio.create_task(scrapes.answer("gzip")) for _ in range(50)]
     await eventually(lambda: held.writers, what="a writer")
     assert held.writers[0] is not threading.current_thread(), "the loop goes on"
     assert taken == [threading.current_thread()], "the state is read on the loop"
@@ -123,8 +151,9 @@ async def test_scrapes_share_a_page_and_no_two_pages_are_written_at_once(
     answers = await asyncio.gather(*asked)
 
     assert (len(taken), held.most) == (1, 1)
-    assert all(b"steps_total 1.0" in text for text in answers)
-    assert b"steps_total 2.0" in await scrapes.answer(), "nothing is kept"
+    assert all(b"steps_total 1.0" in gzip.decompress(each.body) for each in answers)
+    later = await scrapes.answer("")
+    assert b"steps_total 2.0" in later.body, "nothing is kept"
 
 
 async def test_a_scrape_that_takes_too_long_is_given_up_and_its_page_still_is_the_only_one(
@@ -134,10 +163,10 @@ async def test_a_scrape_that_takes_too_long_is_given_up_and_its_page_still_is_th
     scrapes = Scrapes(lambda: held(DECLARED))
     for _ in range(2):
         with pytest.raises(TimeoutError):
-            await scrapes.answer()
+            await scrapes.answer("gzip")
     await eventually(lambda: held.writers, what="a writer")
     monkeypatch.undo()
-    left = asyncio.create_task(scrapes.answer())
+    left = asyncio.create_task(scrapes.answer("gzip"))
     held.may.set()
     await left
     assert held.most == 1
@@ -153,5 +182,16 @@ async def test_a_page_that_cannot_be_taken_fails_its_own_scrape_only() -> None:
 
     scrapes = Scrapes(take)
     with pytest.raises(ValueError, match="a figure is missing"):
-        await scrapes.answer()
-    assert await scrapes.answer()
+        await scrapes.answer("gzip")
+    assert (await scrapes.answer("")).body.startswith(b"# HELP heat_celsius")
+
+
+@pytest.mark.parametrize(
+    ("accepted", "is_gzip"),
+    [("gzip", True), ("deflate, gzip;q=1.0, *;q=0.5", True), ("", False), ("identity", False)],
+)
+async def test_a_page_is_compressed_for_who_accepts_it(accepted: str, is_gzip: bool) -> None:
+    scrape = await Scrapes(lambda: Page(DECLARED)).answer(accepted)
+    assert scrape.headers.get("Content-Encoding") == ("gzip" if is_gzip else None)
+    plain = gzip.decompress(scrape.body) if is_gzip else scrape.body
+    assert plain.decode() == text(Page(DECLARED))

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
 
+from websockets.datastructures import Headers
+
 from paddock.exposition import Page
 from paddock.pages import Answer, Shown, metrics_page
 from paddock_operator.backends.kubernetes.lease import Leadership
@@ -59,9 +61,9 @@ def probe_pages(
         operator.measure(metrics)
         return metrics.take()
 
-    async def explained() -> Answer:
+    async def explained(_: Headers) -> Answer:
         body = json.dumps(operator.explanations(), indent=1).encode()
-        return Answer(HTTPStatus.OK, body, "application/json")
+        return Answer(HTTPStatus.OK, body, {"Content-Type": "application/json"})
 
     return {
         "/healthz": health_page(lambda: liveness(signs())),
@@ -74,7 +76,7 @@ def probe_pages(
 def health_page(judge: Callable[[], Health]) -> Shown:
     """The page of a probe: 200, or 503 with what is wrong."""
 
-    async def page() -> Answer:
+    async def page(_: Headers) -> Answer:
         health = judge()
         status = HTTPStatus.OK if health.ok else HTTPStatus.SERVICE_UNAVAILABLE
         return Answer(status, health.text.encode())
