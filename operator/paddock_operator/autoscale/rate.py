@@ -8,6 +8,9 @@ SHORTEST_WINDOW_S: Final = 5
 _WINDOWS: Final = (640, 320, 160, 80, 40, 20, 10, 5)
 _SLOTS: Final = LONGEST_WINDOW_S + 1
 
+_SILENCE: Final = array("d", bytes(8 * _SLOTS))
+"""The ring of every pool to which nobody comes. Ten kilobytes, and never written."""
+
 _CHANGE: Final = 4.5
 """Standard deviations that count as a change; 3 would start many runners on false alarms."""
 
@@ -20,11 +23,12 @@ class ArrivalRate:
     number of steps, whatever the load.
     """
 
-    __slots__ = ("_first", "_ring", "_second", "_total", "rate", "window_s")
+    __slots__ = ("_arrived", "_first", "_ring", "_second", "_total", "rate", "window_s")
 
     def __init__(self) -> None:
-        self._ring = array("d", bytes(8 * _SLOTS))
+        self._ring = _SILENCE
         self._total = 0.0
+        self._arrived = 0
         self._first: int | None = None
         self._second = 0
         self.rate = 0.0
@@ -39,18 +43,27 @@ class ArrivalRate:
         """
         second = int(now)
         if self._first is None:
-            self._first = self._second = second
+            self._first = self._second = self._arrived = second
             return
-        ring = self._ring
-        gap = second - self._second
+        if arrivals:
+            self._arrived = second
+            if self._ring is _SILENCE:
+                self._ring = array("d", _SILENCE)
+        elif second - self._arrived > LONGEST_WINDOW_S:
+            self._ring, self._total = _SILENCE, 0.0
+        if self._ring is not _SILENCE:
+            self._count(second, arrivals, at_once=at_once)
+        self._second = max(self._second, second)
+
+    def _count(self, second: int, arrivals: int, *, at_once: bool) -> None:
+        ring, before = self._ring, self._second
+        gap = second - before
         if gap > 1:
             total, step = self._total, 0.0 if at_once else arrivals / gap
             for i in range(max(1, gap - _SLOTS + 1), gap):
-                ring[(self._second + i) % _SLOTS] = total + step * i
+                ring[(before + i) % _SLOTS] = total + step * i
         self._total += arrivals
-        if gap > 0:
-            self._second = second
-        ring[self._second % _SLOTS] = self._total
+        ring[max(before, second) % _SLOTS] = self._total
 
     def estimate(self, dispersion: float) -> None:
         """Renew `rate` and `window_s`."""

@@ -1,5 +1,7 @@
 """The arrival rate and its window."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,6 +95,26 @@ def test_several_ticks_in_one_second_add_up() -> None:
 def test_recent_is_unknown_until_so_much_was_seen() -> None:
     assert fed((19, 1)).recent(20) is None
     assert fed((20, 1)).recent(20) == 20.0
+
+
+@pytest.mark.parametrize("silent_s", [LONGEST_WINDOW_S - 1, LONGEST_WINDOW_S, 3000])
+def test_after_a_silence_of_any_length_arrivals_count_as_after_any_other(silent_s: int) -> None:
+    rate, other = fed((100, 7), (silent_s, 0), (10, 3)), fed((100 + silent_s, 0), (10, 3))
+
+    assert rate.recent(LONGEST_WINDOW_S) == other.recent(LONGEST_WINDOW_S) == 30.0
+    assert (rate.rate, rate.window_s) == (other.rate, other.window_s)
+
+
+def test_a_pool_to_which_nobody_comes_takes_next_to_no_memory() -> None:
+    tracemalloc.start()
+    try:
+        rates = [fed((20, 0)) for _ in range(100)]
+        forgotten = fed((10, 1), (LONGEST_WINDOW_S + 1, 0))
+        taken = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert forgotten.rate == rates[0].rate == 0.0
+    assert taken < 101 * 500
 
 
 @given(
