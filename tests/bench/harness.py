@@ -109,13 +109,18 @@ class Server:
 
     def get(self, path: str) -> str:
         """A document of the management API."""
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}",
-            headers={"Authorization": f"Bearer {self.keys.get('private_key', '')}"},
-        )
+        key = self.keys.get("private_key", "")
+        return self._got(path, {"Authorization": f"Bearer {key}"}).decode()
+
+    def scrape(self) -> bytes:
+        """The page of a scraper in gzip, for which a Prometheus asks."""
+        return self._got("/metrics", {"Accept-Encoding": "gzip"})
+
+    def _got(self, path: str, headers: dict[str, str]) -> bytes:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers=headers)
         with urllib.request.urlopen(request, timeout=30) as answer:
-            text: str = answer.read().decode()
-            return text
+            body: bytes = answer.read()
+            return body
 
     def end(self, number: int = signal.SIGTERM) -> None:
         if self.process.poll() is None:
