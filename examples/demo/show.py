@@ -20,6 +20,8 @@ LATE, LATE_EVERY_S = 9, 0.5
 """Callers after the burst, who find the pool full: it is still so when the show looks next."""
 SETTLE_S = 90.0
 HOLD_S = (5.0, 12.0)
+ANSWER_S = 60.0
+"""Who is not answered waits: longer than the orchestrator waits for a runner that is away."""
 
 Act = tuple[float, str, Callable[[], Awaitable[None]] | None]
 """When, seconds after the beginning; what people are told; what is done."""
@@ -96,7 +98,8 @@ class Show:
         async with asyncio.TaskGroup() as group:
             for at, between in sorted(arrivals):
                 hold_s = dice.uniform(*between)
-                script = Script(("Hello!", "What can you do?", "Good bye."), hold_s=hold_s)
+                lines = ("Hello!", "What can you do?", "Good bye.")
+                script = Script(lines, hold_s, answer_timeout_s=ANSWER_S)
                 group.create_task(
                     play_all(
                         self.client, NAME, [at], script, self.tally, on_outcome=self._note_failure

@@ -95,8 +95,13 @@ def _rows(server: Server, rounds: int) -> list[Row]:
             "scrape, p50", median(scrapes), "ms", LIMIT_MS, reference=median(alone), note=about
         ),
         limited("scrape, longest", max(scrapes), "ms", LIMIT_MS, reference=max(alone)),
-        limited("its page", len(page.encode()) / 1000, "kB", LIMIT_KB,
-                note=f"{len(packed) / 1000:.0f} kB in gzip, as it is sent"),
+        limited(
+            "its page",
+            len(page.encode()) / 1000,
+            "kB",
+            LIMIT_KB,
+            note=f"{len(packed) / 1000:.0f} kB in gzip, as it is sent",
+        ),
         limited(
             "a request meanwhile, p50",
             median(meanwhile),

@@ -1,6 +1,7 @@
 """One call from its start to its end, and everything that may end it."""
 
 import contextlib
+import time
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from component.conftest import StartRunner
 from fakes.processes import Server
 from fakes.waiting import eventually
+from paddock.client.callers import Script, play
+from paddock.client.client import AsyncClient
 from paddock.client.text import AgentSay, TextChannel
 from paddock.errors import SessionEnded
 
@@ -59,6 +62,23 @@ async def test_the_agents_word_for_the_end_is_kept(server: Server, run_agent: St
         await rest(channel)
     assert await server.ended(started["sessionId"]) == ("completed", "sold")
     await server.idle()
+
+
+async def test_a_call_whose_last_line_stays_without_an_answer_has_failed(
+    server: Server, run_agent: StartRunner
+) -> None:
+    """Its runner may be dead: that the caller hangs up before anybody tells makes it no success."""
+    await run_agent()
+    async with AsyncClient(server.keys["private"], server.url) as client:
+        for mute, within_s, ending in (
+            (False, 15.0, ("completed", "completed")),
+            (True, 0.5, ("failed", "the last line was not answered")),
+        ):
+            script = Script(("one", "two"), 2.0, within_s, data={"mute": mute})
+            began = time.monotonic()
+            outcome = await play(client, "desk", script)
+            assert (outcome.kind, outcome.reason) == ending
+            assert time.monotonic() - began >= 2.0
 
 
 async def test_an_operator_ends_a_call(server: Server, run_agent: StartRunner) -> None:

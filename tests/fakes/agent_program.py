@@ -3,8 +3,8 @@
 What a call does depends on its data: `{"crash": true}` raises, `{"exit": "bot"}` asks for the end
 of the process in one of the EXITS, `{"entered": path}` writes a line there first, `{"stubborn":
 seconds}` takes that long to clean up, `{"until": path}` until a file is there, which is removed
-then. Otherwise it repeats what it hears, of which `{"brief": true}` leaves the first word; at "bye"
-it ends the call as "sold".
+then, `{"mute": true}` greets and says no more. Otherwise it repeats what it hears, of which
+`{"brief": true}` leaves the first word; at "bye" it ends the call as "sold".
 """
 
 import asyncio
@@ -83,6 +83,8 @@ async def entrypoint(ctx: CallContext) -> None:
         if text == "bye":
             ending = asyncio.create_task(session.end("sold"))
             ending.add_done_callback(lambda _: None)
+        elif data.get("mute"):
+            return
         elif text.startswith("later "):
             await asyncio.sleep(0.5)
             await session.say(f"heard {text}")

@@ -26,7 +26,7 @@ class Script:
 
     lines: tuple[str, ...] = ("Hello!", "What can you do?", "Thank you, good bye.")
     hold_s: float = 0.0
-    """How long the call lasts at least; the lines are spread over it."""
+    """How long the call lasts at least; the lines are spread over it, the last at its end."""
     answer_timeout_s: float = 15.0
     data: Any = None
 
@@ -93,8 +93,10 @@ async def play(
     heard, answers = _Heard(), list[float]()
     try:
         async with TextChannel.connect(started.text_url, started.token) as channel:
-            ending, hung_up = await _converse(channel, script, heard, answers, began)
-        kind, reason = classify(ending, hung_up=hung_up)
+            call = await _converse(channel, script, heard, answers, began)
+        kind, reason = classify(call.ending, hung_up=call.hung_up)
+        if kind == "completed" and not call.answered:
+            kind, reason = "failed", "the last line was not answered"
     except* PaddockError as group:
         kind, reason = "failed", type(group.exceptions[0]).__name__
     first = None if heard.first_at is None else (heard.first_at - began) * 1000
@@ -103,14 +105,25 @@ async def play(
     return Outcome(kind, reason, 0, started.session_id, start_s, first, tuple(answers))
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """How a conversation ended."""
+
+    ending: Ending | None
+    hung_up: bool
+    """The caller did, before any ending."""
+    answered: bool
+    """The last line that was said, or the call ended instead."""
+
+
 async def _converse(
     channel: TextChannel, script: Script, heard: _Heard, answers: list[float], began: float
-) -> tuple[Ending | None, bool]:
-    """The call's ending, and whether it came after the caller hung up."""
+) -> _Call:
+    answered = True
     async with asyncio.TaskGroup() as group:
         listening = group.create_task(heard.listen(channel))
         with contextlib.suppress(SessionEnded):
-            await _say_all(channel, script, heard, answers)
+            answered = await _say_all(channel, script, heard, answers)
         left = script.hold_s - (time.monotonic() - began)
         if left > 0 and channel.is_live():
             await asyncio.wait((listening,), timeout=left)
@@ -118,27 +131,35 @@ async def _converse(
         await channel.hangup()
         await asyncio.wait((listening,), timeout=HANGUP_TIMEOUT_S)
         listening.cancel()
-    return over_before or channel.ended, over_before is None
+    return _Call(over_before or channel.ended, over_before is None, answered)
 
 
 async def _say_all(
     channel: TextChannel, script: Script, heard: _Heard, answers: list[float]
-) -> None:
-    pause = script.hold_s / max(1, len(script.lines))
-    for line in script.lines:
+) -> bool:
+    """Whether the last line was answered: a runner that dies in silence shows in nothing else."""
+    answered = True
+    pause = script.hold_s / max(1, len(script.lines) - 1)
+    for number, line in enumerate(script.lines, 1):
         if not channel.is_live():
-            return
+            break
         heard.word.clear()
         heard.turn.clear()
         said = time.monotonic()
         await channel.say(line)
-        if await _within(heard.word, script.answer_timeout_s) and channel.is_live():
+        answered = await _within(heard.word, script.answer_timeout_s)
+        if answered and channel.is_live():
             answers.append((time.monotonic() - said) * 1000)
         await _within(heard.turn, script.answer_timeout_s)
         # The end of the call sets the event too: it is not waited out.
-        while channel.is_live() and (left := said + pause - time.monotonic()) > 0:
+        while (
+            number < len(script.lines)
+            and channel.is_live()
+            and (left := said + pause - time.monotonic()) > 0
+        ):
             heard.turn.clear()
             await _within(heard.turn, left)
+    return answered
 
 
 async def _within(event: asyncio.Event, timeout_s: float) -> bool:
