@@ -10,6 +10,7 @@ import pytest
 from fakes.kube_memory import NOW, KubeMemory
 from fakes.told_link import ToldLink
 from fakes.waiting import eventually
+from paddock_operator.backends.kubernetes.decoding import Listing
 from paddock_operator.backends.kubernetes.learned import LearnedStates
 from paddock_operator.backends.kubernetes.operator import Operator
 from paddock_operator.backends.kubernetes.words import connections_path, pools_path
@@ -293,3 +294,23 @@ async def test_what_can_be_read_of_a_manifest_that_is_wrong_is_the_newest(world:
     assert isinstance(pool.resource.parsed, tuple)
     assert pool.resource.rest is not None
     assert pool.resource.rest.spec.drain.timeout_seconds == 77
+
+
+async def test_pools_that_are_gone_are_forgotten_and_none_that_came_while_they_were_listed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator, listing = world.operator, world.kube.client.pages
+    for name in ("kept", "gone", "again"):
+        world.pool(name)
+    for name in ("gone", "again"):
+        world.kube.api.remove("somebody", f"{pools_path('n')}/{name}")
+
+    async def pages(path: str, **how: Any) -> AsyncIterator[Listing]:
+        async for page in listing(path, **how):
+            world.pool("again")
+            world.pool("new")
+            yield page
+
+    monkeypatch.setattr(world.kube.client, "pages", pages)
+    await operator._forget_the_gone()
+    assert sorted(key.pool for key in operator.pools) == ["again", "kept", "new"]

@@ -47,6 +47,8 @@ RECONNECT_S = 30.0
 """Between looks at the secrets of connections that have changed without a word."""
 TROUBLED = 6
 """How much more often one is looked at that does not work."""
+_FEW = 100
+"""Pools listed at a time where only their names are kept."""
 
 _CORDONED = ("node.kubernetes.io/unschedulable", "ToBeDeletedByClusterAutoscaler")
 _DISRUPTED = "karpenter.sh/disrupted"
@@ -339,16 +341,19 @@ class Operator:
         while True:
             await asyncio.sleep(RESYNC_S)
             try:
-                listed = (await self._client.list(pools_path(self._namespace))).items
+                await self._forget_the_gone()
             except KubeError as why:
                 log.warning("pools_not_listed", extra={"why": str(why)})
-                continue
-            there = {item["metadata"]["uid"] for item in listed}
-            for pool in list(self._pools.values()):
-                meta = pool.resource.meta
-                if meta.uid not in there:
-                    name = {"namespace": meta.namespace, "name": meta.name}
-                    self.pool_seen("DELETED", {"metadata": name})
+
+    async def _forget_the_gone(self) -> None:
+        """Of the pools known before: one that comes meanwhile may be newer than the list."""
+        known = dict(self._pools)
+        pages = self._client.pages(pools_path(self._namespace), limit=_FEW)
+        there = {item["metadata"]["uid"] async for page in pages for item in page.items}
+        for key, pool in known.items():
+            if pool.resource.meta.uid not in there and self._pools.get(key) is pool:
+                name = {"namespace": key.namespace, "name": key.pool}
+                self.pool_seen("DELETED", {"metadata": name})
 
     async def _tell_connection(self, key: Key, resource: Resource[OrchestratorConnection]) -> None:
         connection = self._connections.of(*key)
