@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,8 @@ async def test_a_key_that_is_over_is_not_rolled(server: Server) -> None:
         await http.delete(f"/v1/keys/{revoked['key_id']}")
         short = {"name": "short", "expires_in_s": 0.01}
         expired = (await http.post("/v1/keys", json=short)).json()
+        ends = datetime.fromisoformat(expired["expires_at"])
+        await eventually(lambda: datetime.now(UTC) > ends)
         before = await server.get("/v1/keys")
         for key, over in ((revoked, "revoked"), (expired, "expired")):
             answer = await http.post(f"/v1/keys/{key['key_id']}/roll")
