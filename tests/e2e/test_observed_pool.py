@@ -113,7 +113,6 @@ async def test_every_query_of_the_dashboards_and_alerts_has_data(
 ) -> None:
     async with scraped(pool, tmp_path) as prometheus:
         unanswered = Unanswered(prometheus, asked_of_a_pool(), namespace="local", pool="pool")
-        looking = asyncio.create_task(unanswered.keep_looking())
         tally = await calls_while_everything_happens(pool)
         assert tally.lost, tally.summary()
 
@@ -121,7 +120,6 @@ async def test_every_query_of_the_dashboards_and_alerts_has_data(
             return {"PaddockCallsLost", "PaddockRunnerLost"} <= await prometheus.firing()
 
         await eventually(fires, within_s=60, what="alerts about the lost calls")
-        looking.cancel()
         await unanswered.none_left(within_s=120)
         assert "metrics_not_shown" in "".join(
             path.read_text() for path in (pool.folder / "state" / "pool" / "logs").glob("pool-*")

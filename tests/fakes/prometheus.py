@@ -5,6 +5,7 @@ import math
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -82,8 +83,17 @@ class Prometheus(Process):
 
     async def query(self, expression: str) -> list[dict[str, Any]]:
         """What it answers now. AssertionError for an expression that it does not understand."""
-        answer: dict[str, Any] = (await self._get("query", query=expression)).json()
-        assert answer["status"] == "success", (expression, answer)
+        return await self._result("query", query=expression)
+
+    async def seen(self, expression: str, *, since: float) -> list[dict[str, Any]]:
+        """What it would have answered each second since then (wall clock), likewise."""
+        return await self._result(
+            "query_range", query=expression, start=str(since), end=str(time.time()), step="1"
+        )
+
+    async def _result(self, path: str, **parameters: str) -> list[dict[str, Any]]:
+        answer: dict[str, Any] = (await self._get(path, **parameters)).json()
+        assert answer["status"] == "success", (parameters, answer)
         found: list[dict[str, Any]] = answer["data"]["result"]
         return found
 
@@ -101,11 +111,12 @@ class Prometheus(Process):
 
 
 class Unanswered:
-    """Queries that had no data at any moment so far. Look again whenever something happens."""
+    """Queries that have had no data at any second so far, however long ago that was."""
 
     def __init__(self, prometheus: Prometheus, queries: Iterable[str], **chosen: str) -> None:
         """`chosen`: the values of the dashboards' variables."""
         self._prometheus = prometheus
+        self._began = time.time()
         self._chosen = {
             **chosen, "__rate_interval": f"{WINDOW_S}s", "__range": "5m", "instance": ".*"
         }  # fmt: skip
@@ -114,31 +125,24 @@ class Unanswered:
     def _filled(self, query: str) -> str:
         return re.sub(r"\$(\w+)", lambda found: self._chosen[found[1]], query)
 
-    async def look(self) -> None:
-        """Ask again what had no data."""
-        for query in sorted(self.queries):
-            if any(has_value(one) for one in await self._prometheus.query(query)):
-                self.queries.discard(query)
-
-    async def keep_looking(self) -> None:
-        """Each second, until cancelled."""
-        while True:
-            await self.look()
-            await asyncio.sleep(1)
-
     async def none_left(self, *, within_s: float) -> None:
         """AssertionError with what there is still no data for."""
         until = asyncio.get_running_loop().time() + within_s
-        while self.queries:
-            await self.look()
+        while not await self._all_answered():
             if asyncio.get_running_loop().time() > until:
                 raise AssertionError("never had data:\n" + "\n".join(sorted(self.queries)))
             await asyncio.sleep(0.5)
 
+    async def _all_answered(self) -> bool:
+        for query in sorted(self.queries):
+            if any(map(has_value, await self._prometheus.seen(query, since=self._began))):
+                self.queries.discard(query)
+        return not self.queries
 
-def has_value(one: dict[str, Any]) -> bool:
+
+def has_value(series: dict[str, Any]) -> bool:
     """A quantile of nothing is NaN."""
-    return not math.isnan(float(one["value"][1]))
+    return any(not math.isnan(float(value)) for _, value in series["values"])
 
 
 def promtool(*words: str, given: str = "") -> "subprocess.CompletedProcess[str]":
