@@ -176,13 +176,13 @@ class Scrapes:
 
         Who asks while one is written gets that one. TimeoutError after `LIMIT_S`.
         """
-        from prometheus_client.exposition import gzip_accepted
-
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write())
         headers = {"Content-Type": CONTENT_TYPE, "Vary": "Accept-Encoding"}
         async with asyncio.timeout(LIMIT_S):
             page = await asyncio.shield(self._writing)
+            from prometheus_client.exposition import gzip_accepted  # the thread has loaded it
+
             if gzip_accepted(accept_encoding):
                 return Scrape(page, headers | {"Content-Encoding": "gzip"})
             return Scrape(await asyncio.to_thread(zlib.decompress, page, _GZIP), headers)

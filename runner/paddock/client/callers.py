@@ -94,9 +94,7 @@ async def play(
     try:
         async with TextChannel.connect(started.text_url, started.token) as channel:
             call = await _converse(channel, script, heard, answers, began)
-        kind, reason = classify(call.ending, hung_up=call.hung_up)
-        if kind == "completed" and not call.answered:
-            kind, reason = "failed", "the last line was not answered"
+        kind, reason = classify(call.ending, hung_up=call.hung_up, answered=call.answered)
     except* PaddockError as group:
         kind, reason = "failed", type(group.exceptions[0]).__name__
     first = None if heard.first_at is None else (heard.first_at - began) * 1000
@@ -113,7 +111,7 @@ class _Call:
     hung_up: bool
     """The caller did, before any ending."""
     answered: bool
-    """The last line that was said, or the call ended instead."""
+    """The last line was, within the script's time, or the call ended instead."""
 
 
 async def _converse(
@@ -171,12 +169,17 @@ async def _within(event: asyncio.Event, timeout_s: float) -> bool:
     return True
 
 
-def classify(ending: Ending | None, *, hung_up: bool) -> tuple[str, str]:
-    """(kind, reason) of a call that had a session. A caller who hung up was cut by nobody."""
+def classify(ending: Ending | None, *, hung_up: bool, answered: bool) -> tuple[str, str]:
+    """(kind, reason) of a call that had a session.
+
+    A caller who hung up was cut by nobody, but has no good call behind who was not `answered`.
+    """
     if ending is None:
         return "failed", "no end was told"
     if ending.reason == "runner_lost":
         return "lost", ending.detail or ending.reason
+    if hung_up and not answered:
+        return "failed", "the last line was not answered"
     if hung_up or ending.reason in _FINE:
         return "completed", ending.reason
     if ending.reason in _OURS:

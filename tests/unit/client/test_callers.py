@@ -27,7 +27,24 @@ def test_a_call_is_cut_only_if_nobody_in_it_wanted_its_end(
     reason: str, hung_up: bool, kind: str
 ) -> None:
     """A caller who hung up was cut by nobody; a lost runner is a loss in any case."""
-    assert classify(Ending(reason), hung_up=hung_up)[0] == kind
+    assert classify(Ending(reason), hung_up=hung_up, answered=True)[0] == kind
+
+
+@pytest.mark.parametrize(
+    ("reason", "hung_up", "kind"),
+    [
+        ("completed", True, "failed"),
+        ("drain_timeout", True, "failed"),
+        ("runner_lost", True, "lost"),
+        ("completed", False, "completed"),
+        ("transferred", False, "completed"),
+    ],
+)
+def test_who_hangs_up_unanswered_has_a_failed_call_and_who_is_hung_up_on_has_not(
+    reason: str, hung_up: bool, kind: str
+) -> None:
+    """An agent may end a call, or pass it on, instead of an answer."""
+    assert classify(Ending(reason), hung_up=hung_up, answered=False)[0] == kind
 
 
 def test_every_call_is_counted_in_one_place() -> None:
